@@ -1,0 +1,1 @@
+//! The small world that tests run the real programs in.
