@@ -1,1 +1,2 @@
 //! recorder
+pub mod sys;

@@ -1,0 +1,40 @@
+//! The wall: every `unsafe` block of this workspace stands here, each with its reason.
+//!
+//! These are thin coats over system calls and over zstd's C interface. They allocate nothing
+//! unless they say so, touch no global state of ours, and give errors as `io::Error`. Who wants
+//! the time asks [`crate::clock`], not this room.
+//!
+//! | room | what it wraps |
+//! |------|---------------|
+//! | [`time`] | clocks and their synchronisation |
+//! | [`signal`] | waiting for a moment or a signal, whichever comes first |
+//! | [`process`] | locked memory, priority, page faults, random bytes |
+//! | [`file`] | locks, allocation, extents, file systems, directories |
+//! | [`compressor`] | zstd in memory that we own |
+
+#![allow(unsafe_code, reason = "the one place where it is allowed")]
+
+pub mod compressor;
+pub mod file;
+pub mod process;
+pub mod signal;
+pub mod time;
+
+pub use compressor::StaticCompressor;
+pub use file::{
+    FileSystem, O_DIRECT, fallocate, fiemap_unwritten, file_system, list_dir, lock_exclusive,
+    set_nocow,
+};
+pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
+pub use signal::{Signal, block_signals, wait_signal_until};
+pub use time::{boottime_ns, clock_synced, monotonic_ns, process_cpu_ns, realtime_ns};
+
+use std::io;
+
+/// The result of a call that answers -1 and sets errno.
+fn checked(answer: libc::c_int) -> io::Result<libc::c_int> {
+    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+#[cfg(test)]
+mod tests;
