@@ -1,2 +1,4 @@
 //! recorder
 pub mod sys;
+pub mod clock;
+pub mod procfile;

@@ -1,0 +1,122 @@
+//! Kernel files, held open and read again and again without allocating.
+//!
+//! Opening once saves the path look-up, which can block when memory is short. A file made of many
+//! records (`/proc/vmstat`, `/proc/net/dev`) answers one page per read at most, so a read goes on
+//! until the kernel says that this was all.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Largest text that is kept; on the largest boards seen `/proc/stat` takes a tenth of it.
+const TEXT_LEN_MAX: usize = 256 << 10;
+const TEXT_LEN_MIN: usize = 256;
+
+/// A kernel file that is held open, or the reason why it is not.
+#[derive(Debug)]
+pub struct ProcFile {
+    file: Result<File, i32>,
+    buf: Box<[u8]>,
+}
+
+impl ProcFile {
+    /// Opens a file and reads it once, to leave twice the room that it takes now. This allocates;
+    /// reading does not. A file that cannot be read answers with its errno from then on: what
+    /// this machine lacks costs no more than its columns.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        match File::open(path).and_then(|file| Ok((text_len(&file)?, file))) {
+            Ok((len, file)) => {
+                let room = (2 * len).clamp(TEXT_LEN_MIN, TEXT_LEN_MAX);
+                Self { file: Ok(file), buf: vec![0; room].into_boxed_slice() }
+            }
+            Err(error) => {
+                Self { file: Err(error.raw_os_error().unwrap_or(libc::EIO)), buf: Box::default() }
+            }
+        }
+    }
+
+    /// Why the file could not be opened, as an errno.
+    #[must_use]
+    pub fn missing(&self) -> Option<i32> {
+        self.file.as_ref().err().copied()
+    }
+
+    /// The text as it is now. If it outgrew the room, what lies behind the last whole line is cut
+    /// off.
+    pub fn read(&mut self) -> Result<&[u8], i32> {
+        let file = self.file.as_ref().map_err(|&errno| errno)?;
+        let filled = fill(file, &mut self.buf)?;
+        let text = self.buf.get(..filled).unwrap_or_default();
+        if filled < self.buf.len() {
+            return Ok(text);
+        }
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        Ok(text.get(..whole).unwrap_or_default())
+    }
+}
+
+/// Reads until the file or the room ends.
+fn fill(file: &File, buf: &mut [u8]) -> Result<usize, i32> {
+    let mut filled = 0;
+    while let Some(rest) = buf.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        let offset = u64::try_from(filled).unwrap_or(u64::MAX);
+        match file.read_at(rest, offset) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.raw_os_error().unwrap_or(libc::EIO)),
+        }
+    }
+    Ok(filled)
+}
+
+fn text_len(file: &File) -> io::Result<usize> {
+    let mut buf = vec![0; 4096];
+    loop {
+        let filled = fill(file, &mut buf).map_err(io::Error::from_raw_os_error)?;
+        if filled < buf.len() || buf.len() >= TEXT_LEN_MAX {
+            return Ok(filled);
+        }
+        buf.resize(2 * buf.len(), 0);
+    }
+}
+
+/// The lines of a text, without their ends.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+}
+
+/// What stands between blanks.
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\n')).filter(|field| !field.is_empty())
+}
+
+/// A decimal number; one that does not fit is the largest that does.
+#[must_use]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
+        Some(value.saturating_mul(10).saturating_add(u64::from(digit)))
+    })
+}
+
+/// A number with two decimals, as in `/proc/loadavg`, times 100. Further decimals are cut.
+#[must_use]
+pub fn hundredths(text: &[u8]) -> Option<u64> {
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let whole = number(parts.next()?)?;
+    let decimals = parts.next().unwrap_or_default();
+    let tens = decimals.first().map_or(Some(0), |digit| number(&[*digit]))?;
+    let ones = decimals.get(1).map_or(Some(0), |digit| number(&[*digit]))?;
+    Some(whole.saturating_mul(100).saturating_add(10 * tens + ones))
+}
+
+#[cfg(test)]
+mod tests;
