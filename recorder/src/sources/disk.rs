@@ -1,0 +1,121 @@
+//! `/sys/block/X/stat`: what the disks did.
+//!
+//! One file per disk is cheaper than `/proc/diskstats`, and one that is pulled out costs only its
+//! own columns. Finding disks is work for the slow thread ([`Discovery`]); a disk and its open
+//! file come through a [`Mailbox`] that the sampler never waits for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flightrec_format::entity::EntityKind;
+
+use super::discovery::{Discovery, Mail, Mailbox};
+use super::{Columns, Source, rank_columns};
+use crate::procfile::{ProcFile, fields, number};
+use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
+
+/// Reads, read bytes, read ms, the same for writes, in flight, busy ms, flushes and their ms,
+/// discarded bytes.
+pub(super) const SERIES: &[SeriesNumber] = &[140, 141, 142, 143, 144, 145, 146, 147, 148, 149, 150];
+
+/// Field of the file (from 1, as the kernel counts them), series, and divisor of the value.
+/// Kernels before 4.18 have 11 fields, before 5.5 they have 15.
+const FIELDS: [(usize, SeriesNumber, u64); 11] = [
+    (1, 140, 1),
+    (3, 141, SECTORS_PER_UNIT),
+    (4, 142, 1),
+    (5, 143, 1),
+    (7, 144, SECTORS_PER_UNIT),
+    (8, 145, 1),
+    (9, 146, 1),
+    (10, 147, 1),
+    (14, 150, SECTORS_PER_UNIT),
+    (16, 148, 1),
+    (17, 149, 1),
+];
+/// A sector is 512 bytes here, whatever the disk says; we keep units of 4 KiB.
+const SECTORS_PER_UNIT: u64 = 8;
+
+/// Series 140 to 150.
+#[derive(Debug)]
+pub struct Disk {
+    mailbox: Arc<Mailbox>,
+    seats: Box<[Seat]>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    columns: Columns,
+    file: Option<ProcFile>,
+    gone: bool,
+}
+
+impl Disk {
+    /// Reads below `sys_root`. Disks present now are in the first sample; for later ones somebody
+    /// has to call [`Discovery::look`] now and then.
+    #[must_use]
+    pub fn new(layout: &Layout, sys_root: &Path) -> (Self, Discovery) {
+        let seats: Box<[Seat]> = rank_columns(layout, EntityKind::DISK)
+            .map(|columns| Seat { columns, file: None, gone: false })
+            .collect();
+        let mailbox = Mailbox::new(seats.len());
+        let mut discovery = Discovery::new(sys_root, Arc::clone(&mailbox));
+        discovery.look();
+        (Self { mailbox, seats }, discovery)
+    }
+
+    /// Takes in new disks and hands back the files of those that are gone, unless the other side
+    /// is at the mailbox just now.
+    fn exchange(&mut self, sample: &mut Sample) {
+        let Some(mut places) = self.mailbox.try_open() else { return };
+        for (seat, place) in self.seats.iter_mut().zip(places.iter_mut()) {
+            match place {
+                Mail::Arrived(name, file) => {
+                    sample.seat(seat.columns.slot, Some(Occupant::named(name.as_bytes())));
+                    seat.file = file.take();
+                    *place = Mail::Seated(*name);
+                }
+                Mail::Seated(_) if seat.gone => {
+                    *place = Mail::Gone(seat.file.take());
+                    seat.gone = false;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Source for Disk {
+    fn name(&self) -> &'static str {
+        "/sys/block"
+    }
+
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        self.exchange(sample);
+        for seat in &mut self.seats {
+            let Some(file) = seat.file.as_mut().filter(|_| !seat.gone) else { continue };
+            if let Ok(text) = file.read() {
+                fill(text, &seat.columns, sample);
+            } else {
+                // ENODEV: it was pulled out. Should it still be there, it will be found again.
+                seat.gone = true;
+                sample.seat(seat.columns.slot, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fill(text: &[u8], columns: &Columns, sample: &mut Sample) {
+    let mut wanted = FIELDS.iter().peekable();
+    for (index, word) in fields(text).enumerate() {
+        if let Some((_, series, unit)) = wanted.next_if(|(field, _, _)| *field == index + 1)
+            && let Some(value) = number(word)
+        {
+            sample.set(columns.of(*series), value / unit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
