@@ -118,6 +118,12 @@ impl Costs {
         Self { first: value, count: 1, ..Self::default() }
     }
 
+    /// The first value.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Takes the step from the last value to the next.
     pub fn step(&mut self, step: i64) {
         let before = (self.count > 1).then_some(self.last_step);

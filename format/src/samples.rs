@@ -178,23 +178,27 @@ pub fn write_ticks(out: &mut Writer<'_>, ticks: &(impl Iterator<Item = u64> + Cl
     });
 }
 
-/// Writes the header of a group that is present in one span of `count` samples. `series` is
-/// ascending and is walked twice.
+/// Writes the header of a group that is present in `spans` of `count` samples. `spans` and
+/// `series` are ascending; each is walked twice.
 pub fn write_group(
     out: &mut Writer<'_>,
     entity: usize,
-    span: Range<usize>,
+    spans: &(impl Iterator<Item = Range<usize>> + Clone),
     count: usize,
     series: &(impl Iterator<Item = u16> + Clone),
 ) {
     let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
     out.number(number(entity));
-    if span.start == 0 && span.end == count {
+    if spans.clone().next() == Some(0..count) {
         out.number(0);
     } else {
-        out.number(1);
-        out.number(number(span.start));
-        out.number(number(span.end.saturating_sub(span.start).saturating_sub(1)));
+        out.number(number(spans.clone().count()));
+        let mut next = 0;
+        for span in spans.clone() {
+            out.number(number(span.start.saturating_sub(next)));
+            out.number(number(span.len().saturating_sub(1)));
+            next = span.end;
+        }
     }
     let runs = |each: &mut dyn FnMut(u64, u64)| {
         let (mut next, mut start, mut len) = (0_u64, 0_u64, 0_u64);

@@ -1,4 +1,11 @@
 //! recorder
-pub mod sys;
 pub mod clock;
+pub mod encoder;
+pub mod events;
+pub mod frames;
+pub mod precision;
 pub mod procfile;
+pub mod rows;
+pub mod sample;
+pub mod sources;
+pub mod sys;

@@ -9,8 +9,8 @@ fn section(ticks: &[u64], groups: &[Group]) -> Vec<u8> {
     write_ticks(&mut out, &ticks.iter().copied());
     out.number(u64::try_from(groups.len()).unwrap());
     for group in groups {
-        let span = group.spans[0].clone();
-        write_group(&mut out, group.entity, span, ticks.len(), &group.series.iter().copied());
+        let spans = group.spans.iter().cloned();
+        write_group(&mut out, group.entity, &spans, ticks.len(), &group.series.iter().copied());
     }
     let columns = || groups.iter().flat_map(|group| &group.columns);
     let steps = |column: &[u64]| -> Vec<i64> {
@@ -38,20 +38,25 @@ fn section(ticks: &[u64], groups: &[Group]) -> Vec<u8> {
 }
 
 fn example() -> (Vec<u64>, Vec<Group>) {
-    let group = |entity, spans: Range<usize>, series: Vec<u16>, base: u64| {
+    let group = |entity, spans: Vec<Range<usize>>, series: Vec<u16>, base: u64| {
         let columns = series
             .iter()
             .map(|&series| {
-                spans.clone().map(|i| base.wrapping_add(u64::from(series) * i as u64)).collect()
+                spans
+                    .iter()
+                    .cloned()
+                    .flatten()
+                    .map(|i| base.wrapping_add(u64::from(series) * i as u64))
+                    .collect()
             })
             .collect();
-        Group { entity, spans: vec![spans], series, columns }
+        Group { entity, spans, series, columns }
     };
     let ticks = vec![10, 11, 12, 20, 21, 30];
     let groups = vec![
-        group(0, 0..6, vec![1, 2, 3, 20, 21, 100], 1000),
-        group(2, 1..4, vec![140, 141], 5),
-        group(0, 2..3, vec![65535], u64::MAX - 10),
+        group(0, vec![0..6], vec![1, 2, 3, 20, 21, 100], 1000),
+        group(2, vec![0..1, 2..4, 5..6], vec![140, 141], 5),
+        group(0, vec![2..3], vec![65535], u64::MAX - 10),
     ];
     (ticks, groups)
 }

@@ -1,0 +1,138 @@
+//! Events that wait to be sealed with their samples, in memory taken at start.
+
+use flightrec_format::event::{self, EventKind};
+use flightrec_format::varint::Writer;
+
+/// Longest text of an event that the recorder writes, bytes.
+const TEXT_LEN_MAX: usize = 200;
+
+/// Most arguments of an event that the recorder writes.
+const ARGUMENTS_MAX: usize = 2;
+
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    kind: EventKind,
+    tick: u64,
+    offset_ms: u64,
+    arguments: [i64; ARGUMENTS_MAX],
+    argument_count: usize,
+    text: [u8; TEXT_LEN_MAX],
+    text_len: usize,
+}
+
+/// The events of this run, oldest first.
+#[derive(Debug)]
+pub struct Events {
+    ring: Vec<Event>,
+    capacity: usize,
+    dropped: u64,
+    floor_tick: u64,
+}
+
+impl Events {
+    /// Room for `capacity` events.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { ring: Vec::with_capacity(capacity), capacity, dropped: 0, floor_tick: 0 }
+    }
+
+    /// Adds an event of the sample `tick`. Events up to `sealed_tick` make room if there is none;
+    /// if that is not enough, the event is dropped and counted.
+    pub fn push(
+        &mut self,
+        kind: EventKind,
+        (tick, offset_ms): (u64, u64),
+        arguments: &[i64],
+        text: &[u8],
+        sealed_tick: Option<u64>,
+    ) {
+        if self.ring.len() >= self.capacity {
+            let oldest = self.ring.first().map(|event| event.tick);
+            match (oldest, sealed_tick) {
+                (Some(oldest), Some(sealed)) if oldest <= sealed => {
+                    self.floor_tick = oldest + 1;
+                    self.ring.retain(|event| event.tick > oldest);
+                }
+                _ => {
+                    self.dropped += 1;
+                    return;
+                }
+            }
+        }
+        let mut event = Event {
+            kind,
+            tick,
+            offset_ms,
+            arguments: [0; ARGUMENTS_MAX],
+            argument_count: arguments.len().min(ARGUMENTS_MAX),
+            text: [0; TEXT_LEN_MAX],
+            text_len: text.len().min(TEXT_LEN_MAX),
+        };
+        for (place, value) in event.arguments.iter_mut().zip(arguments) {
+            *place = *value;
+        }
+        for (place, value) in event.text.iter_mut().zip(text) {
+            *place = *value;
+        }
+        self.ring.push(event);
+    }
+
+    /// First tick whose events are all still here: no frame may begin before it (F4).
+    #[must_use]
+    pub fn floor_tick(&self) -> u64 {
+        self.floor_tick
+    }
+
+    /// Events that found no room.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Tick of the newest event.
+    #[must_use]
+    pub fn newest_tick(&self) -> Option<u64> {
+        self.ring.last().map(|event| event.tick)
+    }
+
+    /// Writes the events section for a frame of these ticks; returns how many they are.
+    pub fn write(
+        &self,
+        out: &mut Writer<'_>,
+        (first_tick, last_tick): (u64, u64),
+        archived_only: bool,
+    ) -> usize {
+        let chosen = || {
+            self.ring.iter().filter(move |event| {
+                (first_tick..=last_tick).contains(&event.tick)
+                    && (!archived_only || event.kind.row().is_some_and(|row| row.archived))
+            })
+        };
+        let count = chosen().count();
+        out.number(u64::try_from(count).unwrap_or(0));
+        for event in chosen() {
+            event::write(
+                out,
+                first_tick,
+                event.kind,
+                (event.tick, event.offset_ms),
+                event.arguments.get(..event.argument_count).unwrap_or_default(),
+                event.text.get(..event.text_len).unwrap_or_default(),
+            );
+        }
+        count
+    }
+
+    /// First and last tick of the archived events from `tick` on.
+    #[must_use]
+    pub fn archived_from(&self, tick: u64) -> Option<(u64, u64)> {
+        let mut ticks = self
+            .ring
+            .iter()
+            .filter(|event| event.tick >= tick)
+            .filter(|event| event.kind.row().is_some_and(|row| row.archived))
+            .map(|event| event.tick);
+        let first = ticks.next()?;
+        Some((first, ticks.next_back().unwrap_or(first)))
+    }
+}

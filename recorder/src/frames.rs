@@ -1,0 +1,371 @@
+//! Rows to whole frames: how many samples go in, compressed, under a header (spec W3, W4, W6).
+
+use flightrec_format::frame::{Codec, HEADER_SIZE, Header, flag};
+use flightrec_format::limits::{FRAME_SLOTS_MAX, SLOT_SIZE, TAIL_PAYLOAD_MAX};
+use flightrec_format::place::Area;
+
+use crate::encoder::{Encoded, Encoder, TooMuch, Wanted};
+use crate::events::Events;
+use crate::rows::{Cursor, Rows, Step};
+use crate::sample::Layout;
+
+/// Turns a body into a payload; `None` if it does not fit.
+pub trait Compressor {
+    /// Compresses `body` into `payload` as one zstd frame; returns its length.
+    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize>;
+}
+
+/// What is the same in every header of a run, and what changes with the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// As in the superblock.
+    pub recording_id: [u8; 16],
+    /// Of the kernel.
+    pub boot_id: [u8; 16],
+    /// Of this run.
+    pub run_id: [u8; 8],
+    /// Counts the boots of this recording.
+    pub boot_ordinal: u32,
+    /// Sampling interval, nanoseconds.
+    pub interval_ns: u64,
+    /// `CLOCK_BOOTTIME` now.
+    pub boottime_ns: u64,
+    /// `CLOCK_MONOTONIC` now.
+    pub monotonic_ns: u64,
+    /// `CLOCK_REALTIME` now.
+    pub realtime_ns: i64,
+    /// Whether the kernel calls real time synchronised.
+    pub synced: bool,
+    /// Checksum of the run facts.
+    pub facts_crc: u32,
+    /// Level of the write budget, KiB.
+    pub budget_kib: u32,
+}
+
+/// Where a frame will lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Berth {
+    /// Its seq in its area.
+    pub seq: u64,
+    /// Its first slot in the area.
+    pub slot: u32,
+}
+
+/// A frame that was made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Made {
+    /// Slots that it takes.
+    pub slots: u16,
+    /// First row that it holds.
+    pub first_row: u64,
+    /// Row behind the last one.
+    pub end_row: u64,
+    /// Tick of its last record.
+    pub last_tick: u64,
+    /// Whether samples were cut by rank.
+    pub cut: bool,
+}
+
+/// Makes frames of one run.
+pub struct FrameMaker<C> {
+    encoder: Encoder,
+    compressor: C,
+    step: Step,
+    /// Where the last tail frame began: the next one begins there or later.
+    window: Cursor,
+    /// Where the next history frame begins.
+    sealed: Cursor,
+    /// Row before which all unsealed rows are known to fit one history frame.
+    fits_until: u64,
+    /// Bytes of payload per byte of rows in the last full history frame, in 1/1024.
+    density: usize,
+    /// The same of the last tail frame, which spends more on first values.
+    tail_density: usize,
+}
+
+/// Most tries to find the largest window that fits: each costs one encoding.
+const TRIES_MAX: usize = 16;
+
+impl<C: Compressor> FrameMaker<C> {
+    /// Begins before the first row.
+    pub fn new(layout: &Layout, columns_max: usize, compressor: C) -> Self {
+        Self {
+            encoder: Encoder::new(layout, columns_max),
+            compressor,
+            step: Step::new(layout),
+            window: Cursor::new(layout),
+            sealed: Cursor::new(layout),
+            fits_until: 0,
+            density: 700,
+            tail_density: 1024,
+        }
+    }
+
+    /// First row that is not sealed.
+    pub fn sealed_row(&self) -> u64 {
+        self.sealed.row
+    }
+
+    /// First row that is still needed for a frame to come.
+    pub fn needed_row(&self) -> u64 {
+        self.sealed.row.min(self.window.row)
+    }
+
+    /// Makes a tail frame that holds the rows from `must_row` on and as many older ones as fit.
+    /// `frame` is one slot. `None` only if there are no rows.
+    pub fn tail(
+        &mut self,
+        (layout, rows, events): (&Layout, &Rows, &Events),
+        must_row: u64,
+        facts: Option<(&[u8], u64)>,
+        (stamp, berth): (&Stamp, Berth),
+        frame: &mut [u8],
+    ) -> Option<Made> {
+        let end_row = rows.next();
+        let must_row = must_row.min(end_row.checked_sub(1)?);
+        // A frame may not begin before the first event that is still known (F4).
+        while self.window.row < must_row
+            && rows.tick(self.window.row).is_none_or(|tick| tick < events.floor_tick())
+        {
+            rows.advance(&mut self.window, &mut self.step)?;
+        }
+        let mut slots_end = usize::MAX;
+        for tries in 0..TRIES_MAX {
+            let first_tick = rows.tick(self.window.row)?;
+            let facts = facts.filter(|(_, tick)| *tick >= first_tick).map(|(bytes, _)| bytes);
+            let wanted = Wanted { end_row, first_tick, facts, slots_end };
+            let encoded = self.encoder.encode(layout, rows, &self.window, events, wanted);
+            let payload = encoded.ok().and_then(|encoded| {
+                let room = frame.get_mut(HEADER_SIZE..HEADER_SIZE + TAIL_PAYLOAD_MAX)?;
+                let body = self.encoder.body(encoded.body_len);
+                Some((encoded, pack(&mut self.compressor, body, room)?))
+            });
+            if let Some((encoded, (codec, payload_len))) = payload {
+                let cut = slots_end != usize::MAX;
+                let flags =
+                    u16::from(facts.is_some()) * flag::HOLDS_FACTS + u16::from(cut) * flag::CUT;
+                let ticks = (first_tick, encoded.last_tick);
+                let lengths = (codec, payload_len, encoded.body_len);
+                seal(Area::Tail, (stamp, berth), ticks, 1, flags, lengths, frame);
+                let first_row = self.window.row;
+                self.tail_density = payload_len * 1024 / rows.bytes_from(first_row).max(1);
+                return Some(Made { slots: 1, first_row, end_row, last_tick: ticks.1, cut });
+            }
+            if self.window.row < must_row {
+                // The overlap shrinks slowly; but if it must, at once.
+                let optional = must_row - self.window.row;
+                let drop = if tries < 5 { (optional / 6).max(1) } else { optional };
+                for _ in 0..drop {
+                    rows.advance(&mut self.window, &mut self.step)?;
+                }
+            } else {
+                slots_end = slots_end.min(layout.slots().len()).div_ceil(2).max(1);
+            }
+        }
+        None
+    }
+
+    /// Whether the rows from `row` on, and one more, would fill half a tail frame (W3).
+    pub fn fills_half(&self, rows: &Rows, row: u64) -> bool {
+        let more = rows.row_len(rows.next().saturating_sub(1));
+        let guess = (rows.bytes_from(row) + more).saturating_mul(self.tail_density) / 1024;
+        guess >= TAIL_PAYLOAD_MAX / 2
+    }
+
+    /// Whether the unsealed rows may be more than a history frame holds: a guess, from the last
+    /// one, that spares encodings.
+    pub fn may_be_full(&self, rows: &Rows) -> bool {
+        let guess = rows.bytes_from(self.sealed.row).saturating_mul(self.density) / 1024;
+        guess >= usize::from(FRAME_SLOTS_MAX) * SLOT_SIZE - HEADER_SIZE
+    }
+
+    /// Makes a history frame of the unsealed rows before `end_row`, as many as fit. With
+    /// `only_full`, makes none unless they are more than fit. `frame` is 16 slots.
+    pub fn history(
+        &mut self,
+        records: (&Layout, &Rows, &Events),
+        (end_row, only_full): (u64, bool),
+        facts: Option<&[u8]>,
+        frame: &mut [u8],
+    ) -> Option<PendingSeal> {
+        let first_row = self.sealed.row;
+        if first_row >= end_row {
+            return None;
+        }
+        if let Ok(pending) = self.try_history(records, end_row, facts, frame) {
+            self.fits_until = end_row;
+            return (!only_full).then_some(pending);
+        }
+        // Between what is known to fit and what does not: back in growing steps, then by halves.
+        let mut fits = self.fits_until.clamp(first_row, end_row - 1);
+        let mut too_many = end_row;
+        let mut in_frame = None;
+        let mut stride = 1;
+        for _ in 0..TRIES_MAX {
+            if fits + 1 >= too_many {
+                break;
+            }
+            let end = too_many.saturating_sub(stride).max(fits.midpoint(too_many));
+            match self.try_history(records, end, facts, frame) {
+                Ok(pending) => (fits, in_frame, stride) = (end, Some(pending), u64::MAX),
+                Err(most) => {
+                    too_many =
+                        end.min(first_row.saturating_add(most).saturating_add(1).max(fits + 1));
+                    in_frame = None;
+                    stride = stride.saturating_mul(2);
+                }
+            }
+        }
+        match in_frame {
+            Some(pending) if pending.end_row == fits => Some(pending),
+            _ => self.try_history(records, fits.max(first_row + 1), facts, frame).ok(),
+        }
+    }
+
+    /// Makes the payload of a history frame of the unsealed rows before `end_row`. On failure:
+    /// how many rows may have room, as far as that is known.
+    fn try_history(
+        &mut self,
+        (layout, rows, events): (&Layout, &Rows, &Events),
+        end_row: u64,
+        facts: Option<&[u8]>,
+        frame: &mut [u8],
+    ) -> Result<PendingSeal, u64> {
+        let first_row = self.sealed.row;
+        let first_tick = rows.tick(first_row).ok_or(u64::MAX)?;
+        let wanted = Wanted { end_row, first_tick, facts, slots_end: usize::MAX };
+        let encoded = self.encoder.encode(layout, rows, &self.sealed, events, wanted);
+        let encoded = encoded.map_err(|too_much| match too_much {
+            TooMuch::Rows(rows) => rows,
+            TooMuch::Everything => 1,
+        })?;
+        let room = frame.get_mut(HEADER_SIZE..).ok_or(u64::MAX)?;
+        let body = self.encoder.body(encoded.body_len);
+        let packed = pack(&mut self.compressor, body, room).ok_or(u64::MAX)?;
+        let bytes = rows.bytes_from(first_row) - rows.bytes_from(end_row);
+        self.density = packed.1 * 1024 / bytes.max(1);
+        Ok(PendingSeal { first_row, end_row, first_tick, encoded, packed })
+    }
+
+    /// Writes the header of a history frame whose payload stands in `frame`, and passes its rows.
+    pub fn finish_history(
+        &mut self,
+        rows: &Rows,
+        pending: PendingSeal,
+        holds_facts: bool,
+        (stamp, berth): (&Stamp, Berth),
+        frame: &mut [u8],
+    ) -> Made {
+        let slots = pending.slots();
+        let ticks = (pending.first_tick, pending.encoded.last_tick);
+        let lengths = (pending.packed.0, pending.packed.1, pending.encoded.body_len);
+        let flags = u16::from(holds_facts) * flag::HOLDS_FACTS;
+        let end = usize::from(slots) * SLOT_SIZE;
+        let frame = frame.get_mut(..end).unwrap_or_default();
+        seal(Area::History, (stamp, berth), ticks, slots, flags, lengths, frame);
+        while self.sealed.row < pending.end_row {
+            if rows.advance(&mut self.sealed, &mut self.step).is_none() {
+                break;
+            }
+        }
+        Made {
+            slots,
+            first_row: pending.first_row,
+            end_row: pending.end_row,
+            last_tick: ticks.1,
+            cut: false,
+        }
+    }
+
+    /// Makes an archive frame of the archived events of these ticks. `frame` is one slot.
+    pub fn archive(
+        &mut self,
+        events: &Events,
+        ticks: (u64, u64),
+        facts: Option<&[u8]>,
+        (stamp, berth): (&Stamp, Berth),
+        frame: &mut [u8],
+    ) -> bool {
+        let made = self.encoder.encode_events(events, ticks, facts).and_then(|body_len| {
+            let room = frame.get_mut(HEADER_SIZE..SLOT_SIZE)?;
+            let body = self.encoder.body(body_len);
+            Some((pack(&mut self.compressor, body, room)?, body_len))
+        });
+        let Some(((codec, payload_len), body_len)) = made else { return false };
+        let flags = u16::from(facts.is_some()) * flag::HOLDS_FACTS;
+        let lengths = (codec, payload_len, body_len);
+        seal(Area::Archive, (stamp, berth), ticks, 1, flags, lengths, frame);
+        true
+    }
+}
+
+/// A history frame whose payload is made, and whose header waits for its place.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingSeal {
+    first_row: u64,
+    end_row: u64,
+    first_tick: u64,
+    encoded: Encoded,
+    packed: (Codec, usize),
+}
+
+impl PendingSeal {
+    /// Slots that the frame takes.
+    #[must_use]
+    pub fn slots(&self) -> u16 {
+        u16::try_from((HEADER_SIZE + self.packed.1).div_ceil(SLOT_SIZE)).unwrap_or(FRAME_SLOTS_MAX)
+    }
+
+    /// First and last tick of the frame.
+    #[must_use]
+    pub fn ticks(&self) -> (u64, u64) {
+        (self.first_tick, self.encoded.last_tick)
+    }
+}
+
+/// Compresses a body, or takes it as it is where that is shorter.
+fn pack(compressor: &mut impl Compressor, body: &[u8], room: &mut [u8]) -> Option<(Codec, usize)> {
+    match compressor.compress(body, room) {
+        Some(len) if len < body.len() => Some((Codec::Zstd, len)),
+        _ => {
+            room.get_mut(..body.len())?.copy_from_slice(body);
+            Some((Codec::Plain, body.len()))
+        }
+    }
+}
+
+fn seal(
+    area: Area,
+    (stamp, berth): (&Stamp, Berth),
+    (first_tick, last_tick): (u64, u64),
+    slots: u16,
+    compatible_flags: u16,
+    (codec, payload_len, body_len): (Codec, usize, usize),
+    frame: &mut [u8],
+) {
+    let mut header = Header {
+        compatible_flags,
+        area,
+        codec,
+        recording_id: stamp.recording_id,
+        boot_id: stamp.boot_id,
+        run_id: stamp.run_id,
+        seq: berth.seq,
+        first_tick,
+        last_tick,
+        interval_ns: stamp.interval_ns,
+        boottime_ns: stamp.boottime_ns,
+        monotonic_ns: stamp.monotonic_ns,
+        realtime_ns: stamp.realtime_ns,
+        boot_ordinal: stamp.boot_ordinal,
+        slot: berth.slot,
+        slots,
+        synced: stamp.synced,
+        payload_len: u32::try_from(payload_len).unwrap_or(0),
+        body_len: u32::try_from(body_len).unwrap_or(0),
+        payload_crc: 0,
+        facts_crc: stamp.facts_crc,
+        budget_kib: stamp.budget_kib,
+    };
+    header.seal(frame);
+}
