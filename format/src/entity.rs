@@ -88,10 +88,10 @@ pub struct Entity {
 }
 
 impl Entity {
-    /// Value of an attribute, if the entity has it.
+    /// Value of an attribute, if the entity has it. Of two with one id the last counts.
     #[must_use]
     pub fn attribute(&self, id: u64) -> Option<u64> {
-        self.attributes.iter().find(|(own, _)| *own == id).map(|(_, value)| *value)
+        self.attributes.iter().rfind(|(own, _)| *own == id).map(|(_, value)| *value)
     }
 }
 
@@ -126,4 +126,24 @@ pub fn read_all(section: &[u8]) -> Result<Vec<Entity>, Malformed> {
         return Err(Malformed("bytes after the last entity"));
     }
     Ok(entities)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R2: the unknown kind and attribute stay; of two `pid`s the last counts.
+    #[test]
+    fn unknown_kinds_are_kept_and_the_last_of_two_attributes_counts() {
+        let mut bytes = [0; 64];
+        let mut out = Writer::new(&mut bytes);
+        out.number(1);
+        write(&mut out, EntityKind(77), b"\xff\xfex", &[(1, 5), (900, 8), (1, 6)]);
+        let used = out.finish().unwrap();
+        let entities = read_all(&bytes[..used]).unwrap();
+        assert_eq!(entities[0].kind, EntityKind(77));
+        assert_eq!(entities[0].name, "\u{fffd}\u{fffd}x");
+        assert_eq!(entities[0].attribute(attribute::PID), Some(6));
+        assert_eq!(entities[0].attribute(900), Some(8));
+    }
 }

@@ -28,12 +28,15 @@ pub struct RunFacts {
     pub facts: Vec<(String, String)>,
 }
 
+/// Most bytes that decoding may take: a pair of empty texts is 16 bytes here and 48 in memory.
+const DECODED_MAX: usize = 4 * FACTS_LEN_MAX;
+
 /// Without the limit a hostile length would make the decoder take that much memory and abort.
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Fixint,
-    bincode::config::Limit<FACTS_LEN_MAX>,
-> = bincode::config::legacy().with_limit::<FACTS_LEN_MAX>();
+    bincode::config::Limit<DECODED_MAX>,
+> = bincode::config::legacy().with_limit::<DECODED_MAX>();
 
 impl RunFacts {
     /// Writes the record into `out`; `None` if it is longer than 3072 bytes or `out`.
@@ -44,6 +47,9 @@ impl RunFacts {
 
     /// Reads a record; every byte must be used.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        if bytes.len() > FACTS_LEN_MAX {
+            return Err(Malformed("run facts longer than allowed"));
+        }
         let (facts, used): (Self, usize) = bincode::decode_from_slice(bytes, CONFIG)
             .map_err(|_| Malformed("run facts that do not decode"))?;
         if used != bytes.len() {
@@ -57,6 +63,16 @@ impl RunFacts {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.facts.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether a section of run facts may stand in a frame: version 1 must decode, a later one is
+/// kept as it is.
+pub fn check(bytes: &[u8]) -> Result<(), Malformed> {
+    let (version, _) = bytes.split_first_chunk().ok_or(Malformed("run facts without a version"))?;
+    if u16::from_le_bytes(*version) > 1 && bytes.len() <= FACTS_LEN_MAX {
+        return Ok(());
+    }
+    RunFacts::read(bytes).map(|_| ())
 }
 
 /// The checksum that the headers of a run carry (R8).
@@ -115,6 +131,28 @@ mod tests {
         assert_ne!(back, parts);
         back = wincode::deserialize(&bytes[..used]).unwrap();
         assert_eq!(back, parts);
+    }
+
+    /// What was written is read, however many small facts it takes to fill the space.
+    #[test]
+    fn as_many_facts_as_fit_come_back() {
+        let mut many = RunFacts { version: 1, ..RunFacts::default() };
+        many.facts = vec![(String::new(), String::new()); (FACTS_LEN_MAX - 50) / 16];
+        let mut bytes = [0; FACTS_LEN_MAX];
+        let used = many.write(&mut bytes).unwrap();
+        assert_eq!(RunFacts::read(&bytes[..used]), Ok(many));
+    }
+
+    /// E1: a later record is kept, bytes after a known one are damage.
+    #[test]
+    fn only_what_claims_to_be_version_1_must_decode() {
+        let mut bytes = [0; FACTS_LEN_MAX];
+        let used = facts().write(&mut bytes).unwrap();
+        assert_eq!(check(&bytes[..used]), Ok(()));
+        assert!(
+            check(&bytes[..=used]).is_err() && check(&[1]).is_err() && check(&[0; 50]).is_err()
+        );
+        assert_eq!(check(b"\x02\x00whatever comes"), Ok(()));
     }
 
     #[test]

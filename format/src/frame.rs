@@ -116,8 +116,11 @@ impl Header {
         let mut fields = Fields(covered);
         let version = fields.u16().map_err(|_| NotAFrame::Damaged)?;
         let flags = fields.u16().map_err(|_| NotAFrame::Damaged)?;
-        if version != crate::VERSION || flags != 0 {
+        if version > crate::VERSION || flags != 0 {
             return Err(NotAFrame::Newer { version, flags });
+        }
+        if version == 0 {
+            return Err(NotAFrame::Impossible("a version that never was"));
         }
         let header = fields.header().map_err(|Malformed(why)| NotAFrame::Impossible(why))?;
         header.check().map_err(|Malformed(why)| NotAFrame::Impossible(why))?;
@@ -190,12 +193,16 @@ impl Header {
 
     /// Row 8 of the verdict table: what no writer would write.
     fn check(&self) -> Result<(), Malformed> {
-        let in_history = self.area == Area::History;
-        if self.slots == 0 || self.slots > if in_history { FRAME_SLOTS_MAX } else { 1 } {
+        let slots_max = if self.area == Area::History { FRAME_SLOTS_MAX } else { 1 };
+        if !(1..=slots_max).contains(&self.slots) {
             return Err(Malformed("a count of slots that cannot be"));
         }
-        if usize::try_from(self.payload_len).map_or(true, |len| len > self.payload_max()) {
+        let payload_len = usize::try_from(self.payload_len).unwrap_or(usize::MAX);
+        if payload_len > self.payload_max() {
             return Err(Malformed("a payload longer than its slots"));
+        }
+        if (HEADER_SIZE + payload_len).div_ceil(SLOT_SIZE) != usize::from(self.slots) {
+            return Err(Malformed("more slots than the payload needs"));
         }
         if self.body_len > BODY_LEN_MAX
             || (self.codec == Codec::Plain && self.body_len != self.payload_len)
@@ -204,6 +211,10 @@ impl Header {
         }
         if self.interval_ns == 0 || self.first_tick > self.last_tick {
             return Err(Malformed("ticks that cannot be"));
+        }
+        // Boot times must fit a signed number of nanoseconds: 292 years.
+        if self.last_tick.checked_mul(self.interval_ns).is_none_or(|ns| ns.leading_zeros() == 0) {
+            return Err(Malformed("a tick beyond all time"));
         }
         Ok(())
     }

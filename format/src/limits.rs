@@ -21,6 +21,8 @@ pub const SAMPLES_MAX: u64 = 8192;
 pub const READINGS_MAX: u64 = 4_194_304;
 /// Most groups in a frame.
 pub const GROUPS_MAX: u64 = 4096;
+/// Most runs of series numbers in the header of a group.
+pub const LISTS_MAX: u64 = 64;
 /// Most entities in a frame.
 pub const ENTITIES_MAX: u64 = 4096;
 /// Most attributes of an entity.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::column::{self, Mode};
-use crate::limits::{GROUPS_MAX, READINGS_MAX, SAMPLES_MAX};
+use crate::limits::{GROUPS_MAX, LISTS_MAX, READINGS_MAX, SAMPLES_MAX};
 use crate::varint::{Malformed, Reader, Writer};
 
 /// The samples of one frame.
@@ -79,11 +79,8 @@ fn read_ticks(
     let run_count = input.at_most(SAMPLES_MAX, "more runs of ticks than samples")?;
     let mut ticks = Vec::with_capacity(count);
     let mut next = first_tick;
-    for run in 0..run_count {
+    for _ in 0..run_count {
         let skipped = input.number()?;
-        if run == 0 && skipped != 0 {
-            return Err(Malformed("ticks skipped before the first"));
-        }
         next = next.checked_add(skipped).ok_or(BEYOND)?;
         let len = input.at_most(SAMPLES_MAX, "a run of ticks too long")? + 1;
         if len > count - ticks.len() {
@@ -109,7 +106,7 @@ fn read_group(
     let entity = input.at_most(u64::try_from(entity_count).unwrap_or(0), "an entity not listed")?;
     let spans = read_spans(input, count)?;
     let present: u64 = spans.iter().map(|span| u64::try_from(span.len()).unwrap_or(0)).sum();
-    let list_count = input.at_most(64, "more lists of series than allowed")?;
+    let list_count = input.at_most(LISTS_MAX, "more lists of series than allowed")?;
     if list_count == 0 {
         return Err(Malformed("a group without series"));
     }
@@ -152,7 +149,8 @@ fn read_spans(input: &mut Reader<'_>, count: usize) -> Result<Vec<Range<usize>>,
     Ok(spans)
 }
 
-/// Writes ticks as runs of consecutive ones: their count, then each. `ticks` is walked twice.
+/// Writes ticks as runs of consecutive ones: their count, then each. The first tick is the
+/// frame's `first_tick`: nothing is skipped before it. `ticks` is walked twice.
 pub fn write_ticks(out: &mut Writer<'_>, ticks: &(impl Iterator<Item = u64> + Clone)) {
     let runs = |ticks: &mut dyn Iterator<Item = u64>, each: &mut dyn FnMut(u64, u64)| {
         let Some(first) = ticks.next() else { return };

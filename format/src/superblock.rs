@@ -73,20 +73,23 @@ impl Geometry {
         [0, u64::from(self.history_start.saturating_sub(1)), (self.size / 4096).saturating_sub(1)]
     }
 
-    /// Whether the areas lie inside `size`, after slot 0, in order and apart.
+    /// Whether the areas lie inside `size`, after slot 0, and apart (B1). Their order is free.
     fn is_sound(&self) -> bool {
-        let end = |start: u32, count: u32| u64::from(start) + u64::from(count);
-        let slots = self.size / 4096;
+        let area = |start: u32, count: u64| (u64::from(start), u64::from(start) + count);
+        let mut areas = [
+            area(self.tail_start, u64::from(self.lane_slots) * 2),
+            area(self.archive_start, self.archive_slots.into()),
+            area(self.history_start, self.history_slots.into()),
+        ];
+        areas.sort_unstable();
+        let [first, second, third] = areas;
         (RECORDING_SIZE_MIN..=RECORDING_SIZE_MAX).contains(&self.size)
             && self.size.is_multiple_of(4096)
-            && self.tail_start >= 1
-            && self.lane_slots > 0
-            && self.archive_slots > 0
-            && self.history_slots > 0
-            && end(self.tail_start, self.lane_slots.saturating_mul(2))
-                <= u64::from(self.archive_start)
-            && end(self.archive_start, self.archive_slots) <= u64::from(self.history_start)
-            && end(self.history_start, self.history_slots) <= slots
+            && areas.iter().all(|(start, end)| start < end)
+            && first.0 >= 1
+            && first.1 <= second.0
+            && second.1 <= third.0
+            && third.1 <= self.size / 4096
     }
 }
 
@@ -135,10 +138,10 @@ impl Superblock {
         }
         let superblock = Fields(covered).superblock().map_err(|_| NotASuperblock::Damaged)?;
         let (version, flags, superblock) = superblock;
-        if version != crate::VERSION || flags != 0 {
+        if version > crate::VERSION || flags != 0 {
             return Err(NotASuperblock::Newer { version, flags });
         }
-        superblock.ok_or(NotASuperblock::Damaged)
+        superblock.filter(|_| version == crate::VERSION).ok_or(NotASuperblock::Damaged)
     }
 
     /// The slot that holds copy `copy` of this superblock.

@@ -76,11 +76,13 @@ fn a_later_version_or_unknown_incompatible_flag_is_newer_not_damaged() {
 #[test]
 fn lengths_and_ticks_that_lie_are_impossible_even_under_a_good_checksum() {
     let (_, slot) = frame();
-    let lies: [(usize, &[u8]); 8] = [
+    let lies: [(usize, &[u8]); 10] = [
+        (8, &[0, 0]),   // version
         (14, &[9]),     // area
         (15, &[2]),     // codec
         (72, &[0; 8]),  // last_tick before first_tick
         (80, &[0; 8]),  // interval
+        (87, &[0x02]),  // interval times last_tick above 2^63
         (120, &[0, 0]), // no slots
         (120, &[2, 0]), // two slots in the tail
         (124, &[0xff, 0xff, 0xff, 0xff]),
@@ -91,6 +93,22 @@ fn lengths_and_ticks_that_lie_are_impossible_even_under_a_good_checksum() {
         lying[field..field + value.len()].copy_from_slice(value);
         let verdict = Header::read(&resealed(lying));
         assert!(matches!(verdict, Err(NotAFrame::Impossible(_))), "field {field}: {verdict:?}");
+    }
+}
+
+/// F1: a history frame takes no slot that its payload does not reach.
+#[test]
+fn slots_are_the_least_that_hold_the_payload() {
+    let (mut header, _) = frame();
+    header.area = Area::History;
+    let mut slots = vec![0; 3 * SLOT_SIZE];
+    for (payload_len, least) in [(1, 1), (3952, 1), (3953, 2), (8048, 2), (8049, 3)] {
+        for taken in 1..=3 {
+            header.slots = taken;
+            (header.payload_len, header.body_len) = (payload_len, payload_len);
+            header.seal(&mut slots);
+            assert_eq!(Header::read(&slots).is_ok(), taken == least, "{payload_len} in {taken}");
+        }
     }
 }
 

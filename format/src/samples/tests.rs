@@ -38,7 +38,8 @@ fn section(ticks: &[u64], groups: &[Group]) -> Vec<u8> {
 }
 
 fn example() -> (Vec<u64>, Vec<Group>) {
-    let group = |entity, spans: Vec<Range<usize>>, series: Vec<u16>, base: u64| {
+    let group = |entity, spans: &[(usize, usize)], series: Vec<u16>, base: u64| {
+        let spans: Vec<_> = spans.iter().map(|&(start, end)| start..end).collect();
         let columns = series
             .iter()
             .map(|&series| {
@@ -54,9 +55,9 @@ fn example() -> (Vec<u64>, Vec<Group>) {
     };
     let ticks = vec![10, 11, 12, 20, 21, 30];
     let groups = vec![
-        group(0, vec![0..6], vec![1, 2, 3, 20, 21, 100], 1000),
-        group(2, vec![0..1, 2..4, 5..6], vec![140, 141], 5),
-        group(0, vec![2..3], vec![65535], u64::MAX - 10),
+        group(0, &[(0, 6)], vec![1, 2, 3, 20, 21, 100], 1000),
+        group(2, &[(0, 1), (2, 4), (5, 6)], vec![140, 141], 5),
+        group(0, &[(2, 3)], vec![65535], u64::MAX - 10),
     ];
     (ticks, groups)
 }
@@ -102,6 +103,27 @@ fn claims_beyond_the_limits_are_refused_before_memory_is_taken() {
         Samples::read(&bytes[..used], 0, 1 << 20, 0),
         Err(Malformed("more readings than allowed"))
     );
+}
+
+/// The first sample of a frame may come after its first event.
+#[test]
+fn ticks_may_be_skipped_before_the_first() {
+    let bytes = [1, 1, 3, 0, 0];
+    let samples = Samples::read(&bytes, 10, 13, 0).unwrap();
+    assert_eq!(samples.ticks, [13]);
+    assert!(Samples::read(&bytes, 10, 12, 0).is_err());
+}
+
+/// R3: skips of 0 and runs of zeros that could be longer are no damage.
+#[test]
+fn what_could_be_written_shorter_is_read_all_the_same() {
+    // 6 ticks in two runs; one group in two spans and two lists that touch; lone zeros.
+    let head = [6, 2, 0, 2, 0, 2, 1, 0, 2, 0, 2, 0, 2, 2, 1, 0, 0, 0];
+    let columns = [3, 0, 10, 0, 1, 0, 2, 8];
+    let bytes: Vec<u8> = head.into_iter().chain(columns).collect();
+    let samples = Samples::read(&bytes, 0, 5, 0).unwrap();
+    assert_eq!(samples.groups[0].series, [1, 2]);
+    assert_eq!(samples.groups[0].columns, [[5; 6], [4; 6]]);
 }
 
 #[test]

@@ -39,6 +39,29 @@ fn an_unknown_incompatible_flag_means_newer_not_damaged() {
     assert_eq!(Superblock::read(&slot), Err(NotASuperblock::Newer { version: 1, flags: 0x8000 }));
 }
 
+/// B1: version 0 never was.
+#[test]
+fn version_0_is_damage() {
+    let mut slot = superblock().slot(0);
+    slot[12] = 0;
+    let crc = checksum(&slot[12..SUPERBLOCK_SIZE]).to_le_bytes();
+    slot[8..12].copy_from_slice(&crc);
+    assert_eq!(Superblock::read(&slot), Err(NotASuperblock::Damaged));
+}
+
+/// B1, G2: a later version may put the areas in another order.
+#[test]
+fn areas_may_stand_in_any_order() {
+    let mut other = superblock();
+    let geometry = &mut other.geometry;
+    geometry.history_start = 1;
+    geometry.archive_start = 1 + geometry.history_slots;
+    geometry.tail_start = geometry.archive_start + geometry.archive_slots;
+    assert_eq!(Superblock::read(&other.slot(0)), Ok(other));
+    other.geometry.archive_start -= 1;
+    assert_eq!(Superblock::read(&other.slot(0)), Err(NotASuperblock::Damaged));
+}
+
 /// B1: lengths that lie are damage, even under a good checksum.
 #[test]
 fn areas_that_overlap_or_leave_the_recording_are_damage() {
