@@ -27,7 +27,9 @@ pub use file::{
 };
 pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
 pub use signal::{Signal, block_signals, wait_signal_until};
-pub use time::{boottime_ns, clock_synced, monotonic_ns, process_cpu_ns, realtime_ns};
+pub use time::{
+    boottime_ns, clock_synced, local_offset_s, monotonic_ns, process_cpu_ns, realtime_ns,
+};
 
 use std::io;
 

@@ -36,6 +36,18 @@ pub fn clock_synced() -> bool {
     answer != -1 && answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0
 }
 
+/// Seconds that local time is ahead of UTC at this moment of real time, by `TZ` or
+/// `/etc/localtime`. The first call reads a file and allocates. See localtime_r(3).
+#[must_use]
+pub fn local_offset_s(realtime_s: i64) -> Option<i32> {
+    let moment = libc::time_t::try_from(realtime_s).ok()?;
+    // SAFETY: `tm` is a plain C struct for which all zeros are valid.
+    let mut local: libc::tm = unsafe { zeroed() };
+    // SAFETY: both live for the call. It reads the environment, which nobody changes here.
+    let answer = unsafe { libc::localtime_r(&raw const moment, &raw mut local) };
+    if answer.is_null() { None } else { i32::try_from(local.tm_gmtoff).ok() }
+}
+
 fn read(clock: libc::clockid_t) -> i64 {
     // SAFETY: `timespec` is a plain C struct for which all zeros are valid.
     let mut now: libc::timespec = unsafe { zeroed() };

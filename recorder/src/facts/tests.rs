@@ -1,0 +1,129 @@
+use super::*;
+use crate::place::Kind;
+
+fn put(root: &Path, path: &str, bytes: &[u8]) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn place() -> Place {
+    Place {
+        path: "/var/lib/flightrec/recording.frec".into(),
+        kind: Kind::Ext4,
+        file_system: "ext4".into(),
+        mount_point: "/".into(),
+        options: "noatime,rw,commit=600".into(),
+        device: Some("mmcblk1p1".into()),
+        disk: Some("mmcblk1".into()),
+        free_bytes: 1 << 30,
+        commit_s: Some(600),
+        better: None,
+    }
+}
+
+/// A board as its files show it: every name of spec 6.4 that a recorder can fill is filled.
+#[test]
+fn a_board_is_described() {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("proc/sys/kernel/hostname", "orangepi4\n"),
+        ("proc/sys/kernel/osrelease", "6.6.62-current-rockchip64\n"),
+        ("proc/cmdline", "root=UUID=1 rootwait console=ttyS2\n"),
+        ("proc/device-tree/model", "OrangePi 4\0"),
+        ("proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 48\n\nprocessor\t: 1\nBogoMIPS\t: 48\n\n"),
+        (
+            "proc/swaps",
+            "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0 partition 1970000 512 5\n",
+        ),
+        ("etc/timezone", "Europe/Berlin\n"),
+        ("sys/block/mmcblk1/device/type", "SD\n"),
+        ("sys/block/mmcblk1/device/name", "SC32G\n"),
+        ("sys/block/mmcblk1/device/manfid", "0x000003\n"),
+    ] {
+        put(root.path(), path, text.as_bytes());
+    }
+    let facts = gather(&Config::default(), &place(), 0, root.path());
+    for (name, value) in [
+        ("hostname", "orangepi4"),
+        ("board", "OrangePi 4"),
+        ("zone", "Europe/Berlin"),
+        ("storage", "mmcblk1p1 SD SC32G 0x000003"),
+        ("mount", "/ noatime,rw,commit=600"),
+        ("commit_s", "600"),
+        ("swap", "/dev/zram0 partition 1970000 kB priority 5"),
+        ("cmdline", "root=UUID=1 rootwait console=ttyS2"),
+    ] {
+        assert_eq!(facts.get(name), Some(value), "{name}");
+    }
+    assert!(facts.get("kernel").unwrap().starts_with("6.6.62-current-rockchip64 "));
+    assert!(facts.get("program").unwrap().starts_with("flightrecd "));
+    assert_eq!((facts.version, facts.core_count), (1, 2));
+}
+
+/// The link is what the system goes by.
+#[test]
+fn the_zone_comes_from_the_link_first() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/timezone", b"Etc/UTC\n");
+    let target = "/usr/share/zoneinfo/America/Argentina/Salta";
+    std::os::unix::fs::symlink(target, root.path().join("etc/localtime")).unwrap();
+    let world = World { root: root.path() };
+    assert_eq!(world.zone().as_deref(), Some("America/Argentina/Salta"));
+}
+
+/// A bare machine has few facts, and that is no trouble.
+#[test]
+fn what_is_not_there_is_not_told() {
+    let root = tempfile::tempdir().unwrap();
+    let mut place = place();
+    (place.disk, place.commit_s) = (None, None);
+    let facts = gather(&Config::default(), &place, 0, root.path());
+    for name in ["hostname", "kernel", "board", "zone", "storage", "commit_s", "swap", "cmdline"] {
+        assert_eq!(facts.get(name), None, "{name}");
+    }
+    assert_eq!(facts.identity, [0; 16]);
+}
+
+/// The bytes under the hash are those of spec 6.4; computed apart from this code.
+#[test]
+fn the_identity_is_that_of_the_spec() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/machine-id", b"0123456789abcdef0123456789abcdef\n");
+    let without_serial = identity(root.path());
+    put(root.path(), "proc/device-tree/serial-number", b"00000000deadbeef\0");
+    let hex = |bytes: [u8; 16]| {
+        bytes
+            .iter()
+            .flat_map(|b| [b >> 4, b & 15])
+            .map(|n| char::from_digit(n.into(), 16).unwrap())
+            .collect::<String>()
+    };
+    assert_eq!(hex(without_serial), "6a22d29bec299ff97d77c6ce4cbe78ee");
+    assert_eq!(hex(identity(root.path())), "f74c813a9f7bb8c6ba8ac2b51e62f8bb");
+    put(root.path(), "etc/machine-id", b"uninitialized\n");
+    assert_ne!(identity(root.path()), [0; 16]);
+}
+
+/// Whatever a machine says about itself, the record fits, and what was cut shows it. The short
+/// facts stay whole.
+#[test]
+fn the_longest_values_are_cut_first() {
+    let mut facts = gather(&Config::default(), &place(), 0, Path::new("/"));
+    facts.facts.push(("cmdline".into(), "ä=1 ".repeat(1500)));
+    facts.facts.push(("swap".into(), "/dev/zram0 ".repeat(300)));
+    trim(&mut facts);
+    let mut out = [0; FACTS_LEN_MAX];
+    let len = facts.write(&mut out).unwrap();
+    assert!(len > FACTS_LEN_MAX * 3 / 4, "{len}");
+    assert!(facts.facts.last().unwrap().1.ends_with(ELLIPSIS));
+    assert_eq!(facts.get("mount"), Some("/ noatime,rw,commit=600"));
+
+    let whole = facts.clone();
+    trim(&mut facts);
+    assert_eq!(facts, whole);
+
+    facts.facts = vec![("missing".into(), "x".into()); 1000];
+    trim(&mut facts);
+    assert!(facts.write(&mut out).is_some());
+}
