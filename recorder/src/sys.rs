@@ -9,7 +9,7 @@
 //! | [`time`] | clocks and their synchronisation |
 //! | [`signal`] | waiting for a moment or a signal, whichever comes first |
 //! | [`process`] | locked memory, priority, page faults, random bytes |
-//! | [`file`] | locks, allocation, extents, file systems, directories |
+//! | [`mod@file`] | locks, allocation, extents, file systems, directories |
 //! | [`compressor`] | zstd in memory that we own |
 
 #![allow(unsafe_code, reason = "the one place where it is allowed")]
