@@ -9,3 +9,8 @@ pub mod rows;
 pub mod sample;
 pub mod sources;
 pub mod sys;
+pub mod place;
+pub mod holder;
+pub mod facts;
+pub mod units;
+pub mod config;
