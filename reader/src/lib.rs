@@ -1,1 +1,99 @@
-//! reader
+//! `flightrec`: rebuilds the final minutes of a machine from its recording.
+//!
+//! The way of the bytes, which is also the order to read the rooms in:
+//! [`recording`] (open, slots) - [`scan`] (slots to verdicts) - [`recover`] (frames to samples) -
+//! [`merge`] (copies joined) - [`timeline`] (boots, runs, ends) - [`date`], [`gap`] - [`window`] -
+//! [`play`] - [`views`] for people, [`export`] for machines.
+//!
+//! Nothing here writes to a recording, and no bytes in one make it panic.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "tests know their numbers"
+    )
+)]
+
+/// Appends to a string; writing into a string does not fail.
+macro_rules! put {
+    ($out:expr, $($text:tt)*) => {
+        std::fmt::Write::write_fmt($out, format_args!($($text)*)).unwrap_or_default()
+    };
+}
+
+pub mod args;
+pub mod boots;
+pub mod date;
+pub mod dump;
+pub mod export;
+pub mod gap;
+pub mod holder;
+pub mod merge;
+pub mod moment;
+pub mod outcome;
+pub mod play;
+pub mod recording;
+pub mod recover;
+pub mod scan;
+pub mod timeline;
+pub mod units;
+pub mod values;
+pub mod verify;
+pub mod views;
+pub mod window;
+pub mod zone;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::outcome::{Outcome, Trouble};
+use crate::recording::Recording;
+use crate::recover::Recover;
+use crate::scan::{Depth, Scan};
+use crate::timeline::Timeline;
+
+/// Where output goes, and how it may look.
+pub struct Output<'a> {
+    /// Data.
+    pub data: &'a mut dyn Write,
+    /// Remarks, when data is for machines.
+    pub remarks: &'a mut dyn Write,
+    /// Whether colour is shown.
+    pub color: bool,
+}
+
+/// Does what was asked for.
+pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
+    match &arguments.command {
+        None => {
+            let help = <args::Arguments as clap::CommandFactory>::command().render_help();
+            write!(output.data, "{help}")?;
+            Ok(Outcome::Whole)
+        }
+        Some(args::Command::Dump(wish)) => dump::run(wish, output),
+        Some(args::Command::Boots(wish)) => boots::run(wish, output),
+        Some(args::Command::Verify(wish)) => verify::run(wish, output),
+    }
+}
+
+/// Opens a recording and puts what is in it in order.
+pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
+    let recording = Recording::open(path)?;
+    let scan = Scan::of(&recording, depth)?;
+    let mut timeline = Timeline::new(&scan, Recover::new(recording));
+    if let Some(boot_id) = holder::current_boot_id() {
+        timeline.current = timeline.boots.iter().rposition(|boot| boot.boot_id == boot_id);
+        let newest = timeline.boots.len().checked_sub(1);
+        timeline.running = timeline
+            .current
+            .filter(|boot| Some(*boot) == newest && holder::is_held(timeline.recover.recording()));
+    }
+    Ok((scan, timeline))
+}

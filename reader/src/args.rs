@@ -1,0 +1,174 @@
+//! The command line: what can be typed, and nothing of what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::moment::{Moment, parse_duration};
+use crate::zone::Zone;
+
+/// Where the recorder writes if nobody says otherwise.
+pub const DEFAULT_RECORDING: &str = "/var/lib/flightrec/recording.frec";
+
+/// Reads recordings of flightrec: what a machine did in the minutes before it died.
+///
+/// FILE may be a recording, a copy of one, or the partition it lies on. Recordings are only ever
+/// read.
+#[derive(Debug, Parser)]
+#[command(name = "flightrec", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Colour: always, never, or when a terminal shows it.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  flightrec dump                       the last 30 minutes before the machine died
+  flightrec dump --last 12h CARD.frec  half a day, from a card of another machine
+
+Exit: 0 shown whole, 1 permission or I/O, 2 usage, 3 samples once durable are gone,
+      4 no recording or newer than this program, 5 nothing in range";
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows samples.
+    Dump(Dump),
+    /// Lists boots, and how each ended.
+    Boots(Boots),
+    /// Counts damage and says where it lies; repairs nothing.
+    Verify(Verify),
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ColorChoice {
+    /// If a terminal shows it and nothing forbids it.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How times are shown and read.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ZoneChoice {
+    /// Times in UTC.
+    #[arg(long)]
+    pub utc: bool,
+    /// Times in this zone, as Europe/Berlin, +01:00 or local [default: that of the board].
+    #[arg(long, value_name = "ZONE", value_parser = Zone::parse, allow_hyphen_values = true,
+          conflicts_with = "utc")]
+    pub tz: Option<Zone>,
+}
+
+/// `flightrec dump`.
+#[derive(Args, Debug)]
+pub struct Dump {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// So much recorded time, back from the last durable sample [default: 30m].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "since")]
+    pub last: Option<Duration>,
+    /// From here on: "2026-11-22 07:30", 07:30, -30m, yesterday, @1795333440.
+    #[arg(short = 'S', long, value_name = "TIME", value_parser = Moment::parse,
+          allow_hyphen_values = true)]
+    pub since: Option<Moment>,
+    /// Up to here.
+    #[arg(short = 'U', long, value_name = "TIME", value_parser = Moment::parse,
+          allow_hyphen_values = true)]
+    pub until: Option<Moment>,
+    /// Two minutes before and after this moment.
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true,
+          conflicts_with_all = ["last", "since", "until"])]
+    pub at: Option<Moment>,
+    /// Of this boot: its number, its id, -1 for the one before the newest, or all.
+    #[arg(short = 'b', long, value_name = "N|ID|-1|all", allow_hyphen_values = true)]
+    pub boot: Option<String>,
+    /// One row for so much time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub every: Option<Duration>,
+    /// Only series with names like this; may repeat, `*` and `?` stand for anything.
+    #[arg(long, value_name = "GLOB")]
+    pub series: Vec<String>,
+    /// Counters as growth per second.
+    #[arg(long)]
+    pub rates: bool,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
+}
+
+/// Forms of `dump`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values, one row a sample.
+    Csv,
+}
+
+/// Forms of `boots` and `verify`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ShortFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// `flightrec boots`.
+#[derive(Args, Debug)]
+pub struct Boots {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ShortFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
+}
+
+/// `flightrec verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ShortFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+impl ZoneChoice {
+    /// What was asked for; `None`: the board's own.
+    #[must_use]
+    pub fn asked(&self) -> Option<Zone> {
+        if self.utc { Some(Zone::UTC) } else { self.tz }
+    }
+}

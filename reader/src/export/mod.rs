@@ -1,0 +1,4 @@
+//! Text for machines.
+
+pub mod csv;
+pub mod json;

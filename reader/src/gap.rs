@@ -1,0 +1,132 @@
+//! Gaps: time without samples, each with its one cause (V6), and what is gone for good (V7).
+
+use flightrec_format::event::stop_reason;
+use flightrec_format::place::Area;
+
+use crate::merge::Joined;
+use crate::timeline::{Run, Timeline};
+
+/// Why there are no samples.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Cause {
+    /// Between a stop of the recorder and its next start.
+    RecorderStopped,
+    /// Between two boots.
+    PowerOff,
+    /// The recorder died and came back.
+    RecorderOff,
+    /// Taken, and never written.
+    NotDurable,
+    /// Written, and no longer readable.
+    Damaged,
+    /// The machine slept.
+    Suspended,
+    /// The recorder was not let run.
+    SamplerLate,
+    /// Older than what the recording holds.
+    Overwritten,
+}
+
+impl Cause {
+    /// Its name in the spec.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RecorderStopped => "recorder stopped",
+            Self::PowerOff => "power off",
+            Self::RecorderOff => "recorder off",
+            Self::NotDurable => "not durable",
+            Self::Damaged => "damaged",
+            Self::Suspended => "suspended",
+            Self::SamplerLate => "sampler late",
+            Self::Overwritten => "overwritten",
+        }
+    }
+}
+
+/// Time without samples.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// Boot time of the sample before it.
+    pub from_ns: Option<u128>,
+    /// Boot time of the sample after it; unknown between boots.
+    pub to_ns: Option<u128>,
+    /// Index of the boot in which it begins.
+    pub boot: usize,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// A sample, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Stand {
+    /// Indices of boot and run.
+    pub at: (usize, usize),
+    /// The sample.
+    pub sample: Joined,
+}
+
+/// The gap before `b`, if there is one; `a` is the sample before it.
+pub fn before(timeline: &mut Timeline, a: Option<&Stand>, b: &Stand) -> Option<Gap> {
+    let to_ns = Some(b.sample.time_ns);
+    let Some(a) = a else {
+        let overwritten = b.sample.vitals.samples.is_some_and(|samples| samples > 1);
+        let gap = Gap { from_ns: None, to_ns, boot: b.at.0, cause: Cause::Overwritten };
+        return overwritten.then_some(gap);
+    };
+    let from_ns = Some(a.sample.time_ns);
+    let boot = a.at.0;
+    if boot != b.at.0 {
+        let stop = timeline.stop_of_boot(boot);
+        let stopped = stop.is_some_and(|stop| {
+            stop.event.arguments.first() != Some(&stop_reason::MACHINE_SHUTDOWN)
+        });
+        let cause = if stopped { Cause::RecorderStopped } else { Cause::PowerOff };
+        return Some(Gap { from_ns, to_ns: None, boot, cause });
+    }
+    if a.at.1 != b.at.1 {
+        let stopped = timeline.stop_of(boot, a.at.1).is_some();
+        let cause = if stopped { Cause::RecorderStopped } else { Cause::RecorderOff };
+        return Some(Gap { from_ns, to_ns, boot, cause });
+    }
+    let cause = within(&a.sample, &b.sample)?;
+    Some(Gap { from_ns, to_ns, boot, cause })
+}
+
+/// The cause of missing ticks within one run.
+fn within(a: &Joined, b: &Joined) -> Option<Cause> {
+    if a.tick.checked_add(1).is_none_or(|next| next >= b.tick) {
+        return None;
+    }
+    let grew = |before: Option<u64>, after: Option<u64>| match (before, after) {
+        (Some(before), Some(after)) => i128::from(after) - i128::from(before),
+        _ => 0,
+    };
+    let taken = grew(a.vitals.samples, b.vitals.samples);
+    let dropped = grew(a.vitals.dropped, b.vitals.dropped);
+    let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
+    Some(if dropped > 0 && dropped == taken - 1 {
+        Cause::NotDurable
+    } else if taken > 1 {
+        Cause::Damaged
+    } else if 2 * suspended_ns >= i128::from(b.interval_ns) {
+        Cause::Suspended
+    } else {
+        Cause::SamplerLate
+    })
+}
+
+/// Ticks at the end of a run that were acknowledged and are in no live frame (V7): a torn frame
+/// behind the newest live one, though the run went on to write another after it.
+#[must_use]
+pub fn gone_at_end(run: &Run) -> u64 {
+    let newest_tick = run.frames.iter().map(|frame| frame.last_tick).max().unwrap_or(0);
+    let tail = |frame: &&crate::scan::Frame| frame.area == Area::Tail;
+    let newest_seq = run.torn.iter().chain(&run.frames).filter(tail).map(|frame| frame.seq).max();
+    let gone = run.torn.iter().filter(tail).filter(|frame| {
+        frame.last_tick > newest_tick && newest_seq.is_some_and(|newest| newest > frame.seq)
+    });
+    gone.map(|frame| frame.last_tick - newest_tick.max(frame.first_tick.saturating_sub(1)))
+        .max()
+        .unwrap_or(0)
+}

@@ -1,0 +1,233 @@
+//! The timeline, played in order: gaps, samples, events, each dated (spec 9.6).
+//!
+//! One walk serves every view and export, so that none of them can see another order.
+
+use crate::date::{Dated, Dater};
+use crate::gap::{self, Gap, Stand};
+use crate::merge::EventAt;
+use crate::outcome::Trouble;
+use crate::recover::Reading;
+use crate::timeline::Timeline;
+
+/// The part of a run that is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Index of the boot.
+    pub boot: usize,
+    /// Index of the run in it.
+    pub run: usize,
+    /// First tick.
+    pub from: u64,
+    /// Last tick.
+    pub to: u64,
+    /// Real times to stay within, ms since 1970; no bound and no date needed if absent.
+    pub dates: Option<(i128, i128)>,
+}
+
+/// A sample, dated.
+#[derive(Debug)]
+pub struct Sample {
+    /// Where it stands, and its copies.
+    pub stand: Stand,
+    /// Its date.
+    pub dated: Dated,
+    /// All readings that a copy holds.
+    pub readings: Vec<Reading>,
+}
+
+impl Sample {
+    /// Real time, ms since 1970.
+    #[must_use]
+    pub fn time_ms(&self) -> Option<i128> {
+        self.dated.at(self.stand.sample.time_ns)
+    }
+}
+
+/// An event, dated.
+#[derive(Debug)]
+pub struct EventItem {
+    /// Indices of boot and run.
+    pub at: (usize, usize),
+    /// The event.
+    pub told: EventAt,
+    /// The date of the sample that dates it.
+    pub dated: Dated,
+}
+
+/// What is met on the way.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// Time without samples.
+    Gap(&'a Gap),
+    /// A sample.
+    Sample(&'a Sample),
+    /// An event.
+    Event(&'a EventItem),
+}
+
+/// What the walk saw besides.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Seen {
+    /// Samples shown.
+    pub samples: u64,
+    /// Events shown.
+    pub events: u64,
+    /// Gaps whose samples were once durable.
+    pub gone_gaps: u64,
+    /// Samples that those gaps swallowed.
+    pub gone_samples: u64,
+    /// Readings that differ between copies of one sample (V3).
+    pub differing: u64,
+}
+
+/// Plays `parts` of the timeline, in order.
+pub fn play(
+    timeline: &mut Timeline,
+    parts: &[Part],
+    visit: &mut dyn FnMut(&Timeline, Item<'_>) -> Result<(), Trouble>,
+) -> Result<Seen, Trouble> {
+    let mut player = Player {
+        timeline,
+        visit,
+        dater: Dater::default(),
+        before: None,
+        seen: Seen::default(),
+        readings: Vec::new(),
+    };
+    let mut last_boot = None;
+    for part in parts {
+        player.part(part, last_boot.is_none())?;
+        last_boot = Some(part.boot);
+    }
+    Ok(player.seen)
+}
+
+struct Player<'a> {
+    timeline: &'a mut Timeline,
+    visit: &'a mut dyn FnMut(&Timeline, Item<'_>) -> Result<(), Trouble>,
+    dater: Dater,
+    /// The last sample shown.
+    before: Option<Stand>,
+    seen: Seen,
+    /// Kept between samples, to spare the allocator.
+    readings: Vec<Reading>,
+}
+
+impl Player<'_> {
+    fn part(&mut self, part: &Part, first: bool) -> Result<(), Trouble> {
+        let at = (part.boot, part.run);
+        let mut merge = self.timeline.merge(part.boot, part.run, part.from, part.to);
+        // What dates the next event: none yet means that the first sample to come will.
+        let mut dated: Option<Dated> = None;
+        if part.from > 0 {
+            if let Some(sample) = self.timeline.last_in_run(at, Some(part.from), |_| true) {
+                dated = Some(self.dater.date(self.timeline, at, &sample));
+                self.before = Some(Stand { at, sample });
+            }
+        } else if first {
+            self.before = self.timeline.last_before(at);
+        }
+        // What lies between this boot and the one before is no part of this one.
+        let begun = !first || self.before.as_ref().is_none_or(|before| before.at.0 == part.boot);
+        let mut waiting: Vec<EventAt> = Vec::new();
+        let mut shown = false;
+        while let Some(sample) = merge.next(&mut self.timeline.recover) {
+            let tick = sample.tick;
+            let date = self.dater.date(self.timeline, at, &sample);
+            let stand = Stand { at, sample };
+            // Events of ticks before this sample, told where their tick belongs.
+            if let Some(before) = tick.checked_sub(1) {
+                waiting.extend(merge.events_until(before));
+            }
+            for told in waiting.drain(..) {
+                self.event(part, at, told, dated.unwrap_or(date))?;
+            }
+            dated = Some(date);
+            if part.holds(date.at(stand.sample.time_ns)) {
+                if shown || (begun && first_gap_matters(part, self.before.as_ref(), at)) {
+                    self.gap(&stand)?;
+                }
+                shown = true;
+                self.sample(stand.clone(), date)?;
+            }
+            self.before = Some(stand);
+            for told in merge.events_until(tick) {
+                self.event(part, at, told, date)?;
+            }
+        }
+        for told in merge.events_until(u64::MAX) {
+            self.event(part, at, told, dated.unwrap_or_default())?;
+        }
+        // The window may end inside a gap, and what that gap swallowed was asked for too.
+        if let Some(next) = part.to.checked_add(1).filter(|_| shown) {
+            let before = self.before.as_ref().map(|before| before.sample.tick);
+            if before.is_some_and(|tick| tick < part.to) && part.dates.is_none() {
+                if let Some(sample) = self.timeline.first_in_run(at, next, |_| true) {
+                    self.gap(&Stand { at, sample })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, stand: &Stand) -> Result<(), Trouble> {
+        let Some(gap) = gap::before(self.timeline, self.before.as_ref(), stand) else {
+            return Ok(());
+        };
+        if gap.cause == gap::Cause::Damaged {
+            self.seen.gone_gaps += 1;
+            let vitals = |stand: &Stand| stand.sample.vitals.samples.unwrap_or(0);
+            let taken = vitals(stand).saturating_sub(self.before.as_ref().map_or(0, vitals));
+            self.seen.gone_samples += taken.saturating_sub(1);
+        }
+        (self.visit)(self.timeline, Item::Gap(&gap))
+    }
+
+    fn sample(&mut self, stand: Stand, dated: Dated) -> Result<(), Trouble> {
+        let mut readings = std::mem::take(&mut self.readings);
+        let entities = &self.timeline.recover.entities;
+        self.seen.differing += stand.sample.readings(entities, &mut readings);
+        self.seen.samples += 1;
+        let sample = Sample { stand, dated, readings };
+        (self.visit)(self.timeline, Item::Sample(&sample))?;
+        self.readings = sample.readings;
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        part: &Part,
+        at: (usize, usize),
+        told: EventAt,
+        dated: Dated,
+    ) -> Result<(), Trouble> {
+        let item = EventItem { at, told, dated };
+        if !part.holds(item.dated.at(item.told.time_ns())) {
+            return Ok(());
+        }
+        self.seen.events += 1;
+        (self.visit)(self.timeline, Item::Event(&item))
+    }
+}
+
+impl Part {
+    /// All of a run.
+    #[must_use]
+    pub const fn whole(boot: usize, run: usize) -> Self {
+        Self { boot, run, from: 0, to: u64::MAX, dates: None }
+    }
+
+    /// Whether real time bounds let this in.
+    fn holds(&self, time_ms: Option<i128>) -> bool {
+        self.dates.is_none_or(|(from, to)| time_ms.is_some_and(|time| from <= time && time <= to))
+    }
+}
+
+/// Whether the gap before the first sample shown of a part is part of what was asked for: not
+/// when real time bounds begin in the middle of the run.
+fn first_gap_matters(part: &Part, before: Option<&Stand>, at: (usize, usize)) -> bool {
+    match (part.dates, before) {
+        (None, _) | (Some(_), None) => true,
+        (Some(_), Some(before)) => before.at == at,
+    }
+}

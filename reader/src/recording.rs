@@ -1,0 +1,224 @@
+//! A recording, open for reading only: a file, or a partition.
+//!
+//! Read with `pread`, never through a mapping: a bad sector under a mapping is a signal, under
+//! `pread` it is an error that costs the slots it hit and no others.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use flightrec_format::frame;
+use flightrec_format::limits::SLOT_SIZE;
+use flightrec_format::superblock::{self, NotASuperblock, Superblock};
+
+use crate::outcome::{Outcome, Trouble};
+
+/// Slots read at once while scanning.
+pub const CHUNK_SLOTS: usize = 64;
+
+/// Never wait on opening a FIFO or a device that sleeps (`O_NONBLOCK`, the same on every Linux
+/// that we build for).
+const O_NONBLOCK: i32 = 0o4000;
+
+/// An open recording and its superblock.
+#[derive(Debug)]
+pub struct Recording {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// `None`: no good copy was found, and places are not checked (B2).
+    pub superblock: Option<Superblock>,
+    /// Two good superblocks differ (B1).
+    pub superblocks_differ: bool,
+    /// Slots that ought to be there.
+    slots: u64,
+}
+
+/// Where a slot begins, bytes.
+#[must_use]
+pub fn offset_of(slot: u64) -> u64 {
+    slot.saturating_mul(SLOT_SIZE_U64)
+}
+
+/// Bytes of a slot.
+pub const SLOT_SIZE_U64: u64 = 4096;
+
+impl Recording {
+    /// Opens the recording at `path` and finds its superblock (B1 - B4).
+    pub fn open(path: &Path) -> Result<Self, Trouble> {
+        let wrong = |error: &io::Error| Trouble::open(path, error);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .map_err(|error| wrong(&error))?;
+        let kind = file.metadata().map_err(|error| wrong(&error))?.file_type();
+        if kind.is_dir() {
+            return Err(wrong(&io::ErrorKind::IsADirectory.into()));
+        }
+        let len = file.seek(SeekFrom::End(0)).map_err(|error| wrong(&error))?;
+        let mut recording = Self {
+            file,
+            path: path.to_owned(),
+            len,
+            superblock: None,
+            superblocks_differ: false,
+            slots: len / SLOT_SIZE_U64,
+        };
+        if len == 0 {
+            return Err(recording.refuse("it is empty (0 bytes)"));
+        }
+        recording.find_superblock()?;
+        if let Some(superblock) = &recording.superblock {
+            recording.slots = superblock.geometry.size / SLOT_SIZE_U64;
+        }
+        Ok(recording)
+    }
+
+    /// Where it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, for asking the system about it.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Bytes that are there.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Slots that ought to be there; the missing ones are absent (B3).
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.slots
+    }
+
+    /// Slots that are there and belong to the recording.
+    #[must_use]
+    pub fn slots_present(&self) -> u64 {
+        self.slots.min(self.len / SLOT_SIZE_U64)
+    }
+
+    /// "This is not a recording", for a reason.
+    #[must_use]
+    pub fn refuse(&self, why: &str) -> Trouble {
+        Trouble::new(
+            Outcome::NoRecording,
+            format!(
+                "{} is not a recording: {why}.\n\
+                 A recording is made by `flightrecd create`; the usual place is \
+                 /var/lib/flightrec/recording.frec.",
+                crate::views::text::escape(&self.path.to_string_lossy())
+            ),
+        )
+    }
+
+    /// "Newer than me" (B4).
+    #[must_use]
+    pub fn newer(&self) -> Trouble {
+        Trouble::new(
+            Outcome::NoRecording,
+            format!(
+                "{} was written by a newer flightrec (this program knows format version {}).\n\
+                 Reading it with this one could mislead: update flightrec and try again.",
+                crate::views::text::escape(&self.path.to_string_lossy()),
+                flightrec_format::VERSION
+            ),
+        )
+    }
+
+    /// Reads exactly `buffer`, or says that the medium or the end of the file refused.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    /// Reads the slots from `first` on into `buffer`, as many as fit in it; hands each to
+    /// `take`, `None` if it cannot be read.
+    pub fn read_slots(
+        &self,
+        first: u64,
+        buffer: &mut [u8],
+        mut take: impl FnMut(u64, Option<&[u8]>),
+    ) {
+        let whole = self.read(offset_of(first), buffer).is_ok();
+        for (slot, bytes) in (first..).zip(buffer.chunks_exact_mut(SLOT_SIZE)) {
+            // One bad sector fails the whole chunk: ask again, slot by slot.
+            let read = whole || self.read(offset_of(slot), bytes).is_ok();
+            take(slot, read.then_some(&*bytes));
+        }
+    }
+
+    fn find_superblock(&mut self) -> Result<(), Trouble> {
+        let last = (self.len / SLOT_SIZE_U64).saturating_sub(1);
+        let mut copies = Copies::default();
+        let mut slot = [0; SLOT_SIZE];
+        for index in [0, last] {
+            if (index > 0 || copies.seen == 0) && self.read(offset_of(index), &mut slot).is_ok() {
+                copies.look(&slot);
+            }
+        }
+        if copies.good.is_empty() {
+            let mut head = [0; 8];
+            for index in 0..self.len / SLOT_SIZE_U64 {
+                if self.read(offset_of(index), &mut head).is_ok()
+                    && head == superblock::MAGIC
+                    && self.read(offset_of(index), &mut slot).is_ok()
+                {
+                    copies.look(&slot);
+                }
+            }
+        }
+        if copies.good.is_empty() && copies.newer {
+            return Err(self.newer());
+        }
+        copies.good.sort_by_key(|(copy, _)| *copy);
+        self.superblock = copies.good.first().map(|(_, superblock)| *superblock);
+        self.superblocks_differ =
+            copies.good.iter().any(|(_, other)| Some(*other) != self.superblock);
+        Ok(())
+    }
+}
+
+/// The copies of the superblock that were found.
+#[derive(Default)]
+struct Copies {
+    good: Vec<(u16, Superblock)>,
+    newer: bool,
+    seen: u32,
+}
+
+impl Copies {
+    fn look(&mut self, slot: &[u8]) {
+        self.seen += 1;
+        match Superblock::read(slot) {
+            Ok(superblock) => {
+                let copy = slot.get(18..20).and_then(|bytes| bytes.first_chunk::<2>());
+                // More than the three can only be strays; four are enough to see a difference.
+                if self.good.len() < 4 {
+                    self.good.push((copy.map_or(0, |copy| u16::from_le_bytes(*copy)), superblock));
+                }
+            }
+            Err(NotASuperblock::Newer { .. }) => self.newer = true,
+            Err(NotASuperblock::Absent | NotASuperblock::Damaged) => {}
+        }
+    }
+}
+
+/// Whether a slot begins like a frame; nothing is believed yet.
+#[must_use]
+pub fn has_magic(slot: &[u8]) -> bool {
+    slot.starts_with(&frame::MAGIC)
+}

@@ -1,0 +1,294 @@
+//! Boots and runs in their order (V4), what their first and last samples say, how they ended (V8).
+
+use flightrec_format::event::{EventKind, stop_reason};
+use flightrec_format::facts::RunFacts;
+use flightrec_format::place::Area;
+
+use crate::gap::Stand;
+use crate::merge::{EventAt, Joined, Merge};
+use crate::recover::Recover;
+use crate::scan::{Frame, Scan};
+
+/// One run of the recorder.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Random, one per start of the recorder.
+    pub run_id: [u8; 8],
+    /// Sampling interval.
+    pub interval_ns: u64,
+    /// Its frames, ascending by first tick.
+    pub frames: Vec<Frame>,
+    /// Its torn frames.
+    pub torn: Vec<Frame>,
+}
+
+/// One run of the kernel.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Of the kernel.
+    pub boot_id: [u8; 16],
+    /// Counts the boots that this recording has seen.
+    pub ordinal: u32,
+    /// Runs in their order.
+    pub runs: Vec<Run>,
+    tail_seq: u64,
+}
+
+/// How a boot ended (V8).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// The machine was shut down in order.
+    Shutdown,
+    /// The recorder was stopped; from then on nothing is known.
+    Stopped,
+    /// Not ended: the recorder is at work.
+    Running,
+    /// Anything else: the power was cut, or everything hung.
+    Cut,
+}
+
+impl End {
+    /// Its name in the spec.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// Everything in a recording, in order, decoded when asked for.
+pub struct Timeline {
+    /// Boots in their order.
+    pub boots: Vec<Boot>,
+    /// Decodes frames.
+    pub recover: Recover,
+    /// Index of the boot that a recorder is writing right now.
+    pub running: Option<usize>,
+    /// Index of the boot of the running kernel.
+    pub current: Option<usize>,
+    /// Ordinals that two boots share; reported (V4).
+    pub shared_ordinals: Vec<u32>,
+}
+
+impl Timeline {
+    /// Orders what a scan found.
+    #[must_use]
+    pub fn new(scan: &Scan, recover: Recover) -> Self {
+        let mut runs: Vec<Run> = scan
+            .runs
+            .iter()
+            .map(|key| Run {
+                run_id: key.run_id,
+                interval_ns: key.interval_ns,
+                frames: Vec::new(),
+                torn: Vec::new(),
+            })
+            .collect();
+        for frame in &scan.frames {
+            if let Some(run) = runs.get_mut(frame.run) {
+                run.frames.push(*frame);
+            }
+        }
+        for frame in &scan.torn {
+            if let Some(run) = runs.get_mut(frame.run) {
+                run.torn.push(*frame);
+            }
+        }
+        let mut boots: Vec<Boot> = scan
+            .boots
+            .iter()
+            .map(|key| Boot {
+                boot_id: key.boot_id,
+                ordinal: key.ordinal,
+                runs: Vec::new(),
+                tail_seq: key.tail_seq,
+            })
+            .collect();
+        for (key, mut run) in scan.runs.iter().zip(runs) {
+            run.frames.sort_by_key(|frame| (frame.first_tick, frame.slot));
+            if let Some(boot) = boots.get_mut(key.boot).filter(|_| !run.frames.is_empty()) {
+                boot.runs.push(run);
+            }
+        }
+        boots.retain(|boot| !boot.runs.is_empty());
+        for boot in &mut boots {
+            boot.runs.sort_by_key(|run| (run.start_ns(), run.run_id));
+        }
+        boots.sort_by_key(|boot| (boot.ordinal, boot.tail_seq, boot.boot_id));
+        let ordinals = boots.windows(2).filter_map(|pair| match pair {
+            [one, other] if one.ordinal == other.ordinal => Some(one.ordinal),
+            _ => None,
+        });
+        let shared_ordinals = ordinals.collect();
+        Self { boots, recover, running: None, current: None, shared_ordinals }
+    }
+
+    /// The run `run` of the boot `boot`.
+    #[must_use]
+    pub fn run(&self, boot: usize, run: usize) -> Option<&Run> {
+        self.boots.get(boot)?.runs.get(run)
+    }
+
+    /// The samples `from ..= to` of a run.
+    #[must_use]
+    pub fn merge(&self, boot: usize, run: usize, from: u64, to: u64) -> Merge {
+        Merge::new(self.run(boot, run).map(|run| &run.frames).into_iter().flatten(), from, to)
+    }
+
+    /// First sample of a run at or after `from` that `fits`.
+    pub fn first_in_run(
+        &mut self,
+        (boot, run): (usize, usize),
+        from: u64,
+        fits: impl Fn(&Joined) -> bool,
+    ) -> Option<Joined> {
+        let mut merge = self.merge(boot, run, from, u64::MAX);
+        loop {
+            let sample = merge.next(&mut self.recover)?;
+            if fits(&sample) {
+                return Some(sample);
+            }
+        }
+    }
+
+    /// Last sample of a run before `before` (`None`: its end) that `fits`.
+    ///
+    /// Goes back frame by frame: what lies between the first ticks of two neighbours is looked
+    /// at once, and mostly the newest frame answers.
+    pub fn last_in_run(
+        &mut self,
+        (boot, run): (usize, usize),
+        before: Option<u64>,
+        fits: impl Fn(&Joined) -> bool,
+    ) -> Option<Joined> {
+        let mut to = match before {
+            Some(before) => before.checked_sub(1)?,
+            None => u64::MAX,
+        };
+        // Frames of the tail overlap: going back by one each time would decode each of them often.
+        let mut step = 1;
+        loop {
+            let frames = &self.run(boot, run)?.frames;
+            let begins = frames.partition_point(|frame| frame.first_tick <= to);
+            let newest = frames.get(begins.checked_sub(1)?.saturating_sub(step - 1))?;
+            let from = newest.first_tick;
+            step = (step * 2).min(64);
+            let mut merge = self.merge(boot, run, from, to);
+            let mut found = None;
+            while let Some(sample) = merge.next(&mut self.recover) {
+                if fits(&sample) {
+                    found = Some(sample);
+                }
+            }
+            if found.is_some() {
+                return found;
+            }
+            to = from.checked_sub(1)?;
+        }
+    }
+
+    /// First sample of a boot, with its run.
+    pub fn first_sample(&mut self, boot: usize) -> Option<(usize, Joined)> {
+        let count = self.boots.get(boot)?.runs.len();
+        (0..count).find_map(|run| Some((run, self.first_in_run((boot, run), 0, |_| true)?)))
+    }
+
+    /// Last sample of a boot, with its run.
+    pub fn last_sample(&mut self, boot: usize) -> Option<(usize, Joined)> {
+        let count = self.boots.get(boot)?.runs.len();
+        let last = |run| Some((run, self.last_in_run((boot, run), None, |_| true)?));
+        (0..count).rev().find_map(last)
+    }
+
+    /// The last sample before a run begins.
+    pub fn last_before(&mut self, (boot, run): (usize, usize)) -> Option<Stand> {
+        let own = (0..run).rev().map(|run| (boot, run));
+        let runs = |boot: usize| self.boots.get(boot).map_or(0, |boot| boot.runs.len());
+        let others = (0..boot).rev().flat_map(|b| (0..runs(b)).rev().map(move |run| (b, run)));
+        let earlier: Vec<_> = own.chain(others).collect();
+        earlier.into_iter().find_map(|at| {
+            let sample = self.last_in_run(at, None, |_| true)?;
+            Some(Stand { at, sample })
+        })
+    }
+
+    /// The stop event of a run, if that is its last event.
+    ///
+    /// A stop is the last record of its run (W11), so it stands in a frame that reaches the run's
+    /// last tick, or in the archive.
+    pub fn stop_of(&mut self, boot: usize, run: usize) -> Option<EventAt> {
+        self.last_event(boot, run).filter(|last| last.event.kind == EventKind::STOP)
+    }
+
+    fn last_event(&mut self, boot: usize, run: usize) -> Option<EventAt> {
+        let frames = &self.run(boot, run)?.frames;
+        let last_tick = frames.iter().map(|frame| frame.last_tick).max()?;
+        let worth = |frame: &&Frame| frame.last_tick == last_tick || frame.area == Area::Archive;
+        let worth: Vec<Frame> = frames.iter().filter(worth).copied().collect();
+        let mut merge = Merge::new(&worth, 0, u64::MAX);
+        while merge.next(&mut self.recover).is_some() {}
+        merge.events_until(u64::MAX).pop()
+    }
+
+    /// Whether any event of a boot is left.
+    pub fn has_events(&mut self, boot: usize) -> bool {
+        let count = self.boots.get(boot).map_or(0, |boot| boot.runs.len());
+        (0..count).any(|run| self.last_event(boot, run).is_some())
+    }
+
+    /// The stop that ended a boot, if one did: of its last run that has events at all.
+    pub fn stop_of_boot(&mut self, boot: usize) -> Option<EventAt> {
+        let count = self.boots.get(boot)?.runs.len();
+        for run in (0..count).rev() {
+            if let Some(last) = self.last_event(boot, run) {
+                return Some(last).filter(|last| last.event.kind == EventKind::STOP);
+            }
+            // Every run begins with an event; if that one is left, this was the last run to speak.
+            let first = *self.run(boot, run)?.frames.first()?;
+            if self.recover.load(&first).is_some_and(|frame| !frame.events.is_empty()) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// How a boot ended (V8).
+    pub fn end_of(&mut self, boot: usize) -> End {
+        let stop = self.stop_of_boot(boot);
+        match stop.and_then(|stop| stop.event.arguments.first().copied()) {
+            Some(stop_reason::MACHINE_SHUTDOWN) => End::Shutdown,
+            Some(_) => End::Stopped,
+            None if self.running == Some(boot) => End::Running,
+            None => End::Cut,
+        }
+    }
+
+    /// The run facts of the newest run of a boot that has any (R8).
+    pub fn facts(&mut self, boot: usize) -> Option<RunFacts> {
+        let count = self.boots.get(boot)?.runs.len();
+        (0..count).rev().find_map(|run| self.facts_of_run(boot, run))
+    }
+
+    fn facts_of_run(&mut self, boot: usize, run: usize) -> Option<RunFacts> {
+        let crc = self.run(boot, run)?.frames.last()?.facts_crc;
+        let holds = |frame: &&Frame| frame.has_facts && frame.facts_crc == crc;
+        let all = self.boots.iter().flat_map(|boot| boot.runs.iter().flat_map(|run| &run.frames));
+        let holders: Vec<Frame> = all.filter(holds).copied().collect();
+        holders.iter().rev().find_map(|frame| {
+            let decoded = self.recover.load(frame)?;
+            RunFacts::read(decoded.facts.as_ref()?).ok()
+        })
+    }
+}
+
+impl Run {
+    /// Boot time at which its first record was due.
+    fn start_ns(&self) -> u128 {
+        let first = self.frames.first().map_or(0, |frame| frame.first_tick);
+        u128::from(first) * u128::from(self.interval_ns)
+    }
+}

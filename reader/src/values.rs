@@ -1,0 +1,198 @@
+//! Readings as people and machines see them: named, scaled, and as rates (spec 7).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use flightrec_format::entity::EntityKind;
+use flightrec_format::series::{self, Scale, SeriesKind};
+use glob::Pattern;
+
+use crate::recover::{Entities, EntityKey, Reading};
+
+/// The name of a series of an entity, also if this version does not know it (R4).
+#[must_use]
+pub fn name_of(series: u16, entity: &EntityKey) -> String {
+    use EntityKind as Kind;
+    match (series::find(series), entity.kind) {
+        (Some(known), _) => known.name.replacen("{}", &entity.name, 1),
+        (None, Kind::MACHINE | Kind::PROCESS | Kind::UNIT | Kind::LOG) => {
+            format!("series.{series}")
+        }
+        (None, _) => format!("series.{series}.{}", entity.name),
+    }
+}
+
+/// Whether a series grows, so that its rate is what matters.
+#[must_use]
+pub fn is_counter(series: u16) -> bool {
+    series::find(series).is_some_and(|known| known.kind == SeriesKind::Counter)
+}
+
+/// Writes the value meant by a stored one (S1).
+pub fn write_value(out: &mut String, series: u16, stored: u64) {
+    let written = match series::find(series) {
+        None => write!(out, "{stored}"),
+        Some(known) => {
+            let value = match known.kind {
+                SeriesKind::Signed => i128::from(stored.cast_signed()),
+                SeriesKind::Counter | SeriesKind::Gauge => i128::from(stored),
+            };
+            match known.scale {
+                Scale::Times(times) => write!(out, "{}", value * i128::from(times)),
+                Scale::Over(divisor) => {
+                    let divisor = u128::from(divisor.max(1));
+                    let digits = usize::try_from(divisor.ilog10()).unwrap_or(0);
+                    let sign = if value < 0 { "-" } else { "" };
+                    let size = value.unsigned_abs();
+                    write!(out, "{sign}{}.{:0digits$}", size / divisor, size % divisor)
+                }
+            }
+        }
+    };
+    // Writing into a string does not fail.
+    debug_assert!(written.is_ok());
+}
+
+/// The value meant, for figures and thresholds.
+#[must_use]
+pub fn value_of(series: u16, stored: u64) -> f64 {
+    let Some(known) = series::find(series) else { return wide(stored) };
+    let value = match known.kind {
+        SeriesKind::Signed => {
+            let signed = stored.cast_signed();
+            wide(signed.unsigned_abs()) * if signed < 0 { -1.0 } else { 1.0 }
+        }
+        SeriesKind::Counter | SeriesKind::Gauge => wide(stored),
+    };
+    match known.scale {
+        Scale::Times(times) => value * wide(times),
+        Scale::Over(divisor) => value / wide(divisor),
+    }
+}
+
+/// As a floating point number; what is lost beyond 2^53 nobody can see.
+#[must_use]
+#[allow(clippy::as_conversions, reason = "no lossless way exists, and figures need none")]
+pub const fn wide(value: u64) -> f64 {
+    value as f64
+}
+
+/// Growth per second from one stored value to the next; `None` if the counter went backwards.
+#[must_use]
+pub fn rate_of(series: u16, before: u64, after: u64, elapsed_ns: u128) -> Option<f64> {
+    let grown = after.checked_sub(before)?;
+    let seconds = wide(u64::try_from(elapsed_ns).ok().filter(|ns| *ns > 0)?) / 1e9;
+    Some(value_of(series, grown) / seconds)
+}
+
+/// Names of readings, worked out once each.
+#[derive(Default)]
+pub struct Names {
+    names: HashMap<(usize, u16), Option<String>>,
+    wanted: Vec<Pattern>,
+    suffix: bool,
+}
+
+impl Names {
+    /// Names those that match one of `globs`, or all. With `rates`, counters are called what they
+    /// become.
+    pub fn new(globs: &[String], rates: bool) -> Result<Self, String> {
+        let wanted = globs
+            .iter()
+            .map(|glob| Pattern::new(glob).map_err(|why| format!("--series {glob}: {why}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { names: HashMap::new(), wanted, suffix: rates })
+    }
+
+    /// The name of a reading, if it is wanted.
+    pub fn get(&mut self, entities: &Entities, reading: &Reading) -> Option<&str> {
+        let Self { names, wanted, suffix } = self;
+        names
+            .entry((reading.entity, reading.series))
+            .or_insert_with(|| {
+                let mut name = name_of(reading.series, entities.get(reading.entity)?);
+                let fits = |pattern: &Pattern| pattern.matches(&name);
+                if !wanted.is_empty() && !wanted.iter().any(fits) {
+                    return None;
+                }
+                if *suffix && is_counter(reading.series) {
+                    name.push_str("_per_s");
+                }
+                Some(name)
+            })
+            .as_deref()
+    }
+}
+
+/// Whether the names of such readings could meet those of others: not as the catalogue has them.
+#[must_use]
+pub fn is_odd(entities: &Entities, reading: &Reading) -> bool {
+    let kind = entities.get(reading.entity).map_or(EntityKind::MACHINE, |key| key.kind);
+    match series::find(reading.series) {
+        Some(known) => known.entity != kind,
+        None => kind != EntityKind::MACHINE,
+    }
+}
+
+/// The counters of the sample before, for rates.
+#[derive(Default)]
+pub struct Rates {
+    boot: Option<usize>,
+    time_ns: u128,
+    before: HashMap<(usize, u16), u64>,
+    now: HashMap<(usize, u16), u64>,
+}
+
+impl Rates {
+    /// Takes the next sample; counters of another boot are not compared.
+    pub fn next(&mut self, boot: usize, time_ns: u128, readings: &[Reading]) -> u128 {
+        std::mem::swap(&mut self.before, &mut self.now);
+        self.now.clear();
+        if self.boot != Some(boot) {
+            self.before.clear();
+        }
+        self.boot = Some(boot);
+        for reading in readings {
+            self.now.insert((reading.entity, reading.series), reading.stored);
+        }
+        let elapsed = time_ns.saturating_sub(self.time_ns);
+        self.time_ns = time_ns;
+        elapsed
+    }
+
+    /// Growth per second of a reading of the sample taken last.
+    #[must_use]
+    pub fn rate(&self, reading: &Reading, elapsed_ns: u128) -> Option<f64> {
+        let before = *self.before.get(&(reading.entity, reading.series))?;
+        rate_of(reading.series, before, reading.stored, elapsed_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(series: u16, stored: u64) -> String {
+        let mut out = String::new();
+        write_value(&mut out, series, stored);
+        out
+    }
+
+    /// S1.
+    #[test]
+    fn values_are_scaled_and_signed_as_the_catalogue_says() {
+        assert_eq!(shown(52, 3), "49152");
+        assert_eq!(shown(36, 5), "0.05");
+        assert_eq!(shown(260, (-5_i64).cast_unsigned()), "-0.5");
+        assert_eq!(shown(1, u64::MAX), "-1");
+        assert_eq!(shown(900, u64::MAX), "18446744073709551615");
+        assert_eq!(shown(50, u64::MAX), "302231454903657293660160");
+    }
+
+    #[test]
+    fn a_counter_that_goes_backwards_has_no_rate() {
+        assert_eq!(rate_of(102, 10, 30, 2_000_000_000), Some(10.0));
+        assert_eq!(rate_of(102, 30, 10, 2_000_000_000), None);
+        assert_eq!(rate_of(102, 10, 30, 0), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! `flightrec verify`: what every slot is, where damage lies, and whether anything is gone. It
+//! repairs nothing: a recording is evidence.
+
+use crate::Output;
+use crate::args::{ShortFormat, Verify};
+use crate::gap;
+use crate::outcome::{Outcome, Trouble};
+use crate::play::{Part, Seen, play};
+use crate::recording::offset_of;
+use crate::scan::{Depth, Place, Scan, Verdict};
+use crate::timeline::Timeline;
+use crate::views::text::{WIDTH, wrap};
+use flightrec_format::place::Area;
+
+/// Places of damage told one by one.
+const PLACES_MAX: usize = 20;
+
+/// What was found.
+struct Findings {
+    scan: Scan,
+    seen: Seen,
+    gone: u64,
+    /// Slots that a power cut leaves behind (V2).
+    ordinary: Vec<u64>,
+    notes: Vec<String>,
+}
+
+/// Checks everything.
+pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
+    let (scan, mut timeline) = crate::open(&wish.file, Depth::Whole)?;
+    let parts: Vec<Part> = (0..timeline.boots.len())
+        .flat_map(|boot| {
+            let runs = timeline.boots.get(boot).map_or(0, |boot| boot.runs.len());
+            (0..runs).map(move |run| Part::whole(boot, run))
+        })
+        .collect();
+    let seen = play(&mut timeline, &parts, &mut |_, _| Ok(()))?;
+    let gone = crate::dump::gone_in(&timeline, &parts, &seen);
+    let ordinary = ordinary_slots(&scan, &timeline);
+    let notes = notes(&timeline);
+    let findings = Findings { scan, seen, gone, ordinary, notes };
+    if wish.json || wish.format == ShortFormat::Json {
+        findings.json(&timeline, output)?;
+    } else {
+        findings.text(&timeline, output)?;
+    }
+    let whole = findings.gone == 0 && findings.seen.differing == 0;
+    Ok(if whole { Outcome::Whole } else { Outcome::Gone })
+}
+
+/// The slot that was being written when a run ended: torn or noise, at the place of the seq that
+/// follows the newest live one of the run (V2). It was never acknowledged.
+fn ordinary_slots(scan: &Scan, timeline: &Timeline) -> Vec<u64> {
+    let mut slots = Vec::new();
+    let geometry =
+        timeline.recover.recording().superblock.as_ref().map(|superblock| superblock.geometry);
+    for run in timeline.boots.iter().flat_map(|boot| &boot.runs) {
+        let in_tail = run.frames.iter().filter(|frame| frame.area == Area::Tail);
+        let Some(newest) = in_tail.map(|frame| frame.seq).max() else { continue };
+        let Some(next) = newest.checked_add(1) else { continue };
+        slots.extend(run.torn.iter().filter(|frame| frame.seq == next).map(|frame| frame.slot));
+        if let Some(geometry) = geometry {
+            let offset = geometry.offset_of(Area::Tail, geometry.slot_of(Area::Tail, next));
+            let slot = offset / crate::recording::SLOT_SIZE_U64;
+            let damaged = |place: &&Place| {
+                place.verdict == Verdict::Damaged
+                    && (place.slot..place.slot + place.count).contains(&slot)
+            };
+            slots.extend(scan.places.iter().find(damaged).map(|_| slot));
+        }
+    }
+    slots.sort_unstable();
+    slots.dedup();
+    slots
+}
+
+fn notes(timeline: &Timeline) -> Vec<String> {
+    let recording = timeline.recover.recording();
+    let mut notes = Vec::new();
+    match &recording.superblock {
+        None => notes.push(
+            "no superblock is readable: frames were found by their checksums, and their places \
+             could not be checked"
+                .to_owned(),
+        ),
+        Some(superblock) => {
+            let size = superblock.geometry.size;
+            if recording.len() > size {
+                notes.push(format!(
+                    "the file is longer than the recording ({} bytes, of which {size} count)",
+                    recording.len()
+                ));
+            } else if recording.len() < size {
+                notes.push(format!(
+                    "the file is cut short: {} of {size} bytes are there",
+                    recording.len()
+                ));
+            }
+        }
+    }
+    if recording.superblocks_differ {
+        notes.push("the copies of the superblock differ; the first good one was used".to_owned());
+    }
+    for ordinal in &timeline.shared_ordinals {
+        notes.push(format!("two boots are numbered {ordinal}; was the recording copied?"));
+    }
+    for run in timeline.boots.iter().flat_map(|boot| &boot.runs) {
+        let gone = gap::gone_at_end(run);
+        if gone > 0 {
+            let id = crate::export::json::hex(&run.run_id);
+            notes.push(format!("run {id}: its last {gone} samples were durable and are gone"));
+        }
+    }
+    notes
+}
+
+impl Findings {
+    fn is_ordinary(&self, place: &Place) -> bool {
+        place.count == 1 && self.ordinary.contains(&place.slot)
+    }
+
+    fn verdict(&self) -> String {
+        let Seen { gone_gaps, differing, .. } = self.seen;
+        if self.gone > 0 {
+            return format!(
+                "DAMAGED: {} samples that were once durable are gone, in {gone_gaps} gaps",
+                self.gone
+            );
+        }
+        if differing > 0 {
+            return format!(
+                "DAMAGED: {differing} readings differ between two copies of one sample, so one of \
+                 the two is wrong; the one from the history is shown"
+            );
+        }
+        let harmless = self.scan.places.iter().filter(|place| !self.is_ordinary(place)).count();
+        if harmless > 0 {
+            return "sound: every sample that was once durable is there; the damage below hit \
+                    nothing, or only what has a copy elsewhere"
+                .to_owned();
+        }
+        "sound: every sample that was once durable is there".to_owned()
+    }
+
+    fn text(&self, timeline: &Timeline, output: &mut Output<'_>) -> Result<(), Trouble> {
+        let mut lines = wrap(&self.verdict(), WIDTH, 2);
+        let recording = timeline.recover.recording();
+        lines.push(String::new());
+        lines.push(format!("{:>9}  slots of 4096 bytes, {} in all", "", recording.slots()));
+        for verdict in Verdict::ALL {
+            let count = self.scan.count_of(verdict);
+            if count > 0 {
+                lines.push(format!("{count:>9}  {:<10}  {}", verdict.name(), meaning(verdict)));
+            }
+        }
+        lines.push(format!("{:>9}  samples in {} boots", self.seen.samples, timeline.boots.len()));
+        if !self.scan.places.is_empty() {
+            lines.push(String::new());
+        }
+        let mut places: Vec<&Place> = self.scan.places.iter().collect();
+        places.sort_by_key(|place| self.is_ordinary(place));
+        for place in places.iter().take(PLACES_MAX) {
+            let offset = offset_of(place.slot);
+            let what = if self.is_ordinary(place) {
+                "being written when power was lost: ordinary after a cut"
+            } else {
+                place.verdict.name()
+            };
+            let slots = if place.count == 1 { "slot" } else { "slots" };
+            lines.push(format!("at {offset:#010x} ({offset}): {} {slots}, {what}", place.count));
+        }
+        if places.len() > PLACES_MAX {
+            lines.push(format!(
+                "and {} places more; --format json lists them all",
+                places.len() - PLACES_MAX
+            ));
+        }
+        for note in &self.notes {
+            lines.extend(wrap(&format!("note: {note}"), WIDTH, 2));
+        }
+        for line in lines {
+            writeln!(output.data, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, timeline: &Timeline, output: &mut Output<'_>) -> Result<(), Trouble> {
+        let counts: serde_json::Map<String, serde_json::Value> = Verdict::ALL
+            .iter()
+            .map(|verdict| (verdict.name().to_owned(), self.scan.count_of(*verdict).into()))
+            .collect();
+        let places: Vec<serde_json::Value> = self
+            .scan
+            .places
+            .iter()
+            .map(|place| {
+                serde_json::json!({
+                    "offset": offset_of(place.slot),
+                    "slots": place.count,
+                    "verdict": place.verdict.name(),
+                    "ordinary": self.is_ordinary(place),
+                })
+            })
+            .collect();
+        let document = serde_json::json!({
+            "schema": 1,
+            "sound": self.gone == 0 && self.seen.differing == 0,
+            "verdict": self.verdict(),
+            "slots": timeline.recover.recording().slots(),
+            "counts": counts,
+            "boots": timeline.boots.len(),
+            "samples": self.seen.samples,
+            "gone_samples": self.gone,
+            "damaged_gaps": self.seen.gone_gaps,
+            "differing_readings": self.seen.differing,
+            "places": places,
+            "notes": self.notes,
+        });
+        writeln!(output.data, "{document}")?;
+        Ok(())
+    }
+}
+
+/// What a verdict means, for people.
+const fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unreadable => "the medium refuses to give them",
+        Verdict::Absent => "the file ends before them",
+        Verdict::Inner => "later slots of whole frames",
+        Verdict::Blank => "never written",
+        Verdict::Damaged => "not what any recorder wrote",
+        Verdict::Newer => "written by a newer version than this program knows",
+        Verdict::Foreign => "of another recording that lay here before",
+        Verdict::Misplaced => "whole, but not in their own place",
+        Verdict::Torn => "half written, or half overwritten",
+        Verdict::Live => "whole frames",
+        Verdict::Outside => "superblocks",
+    }
+}

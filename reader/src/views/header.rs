@@ -1,0 +1,219 @@
+//! How a boot is introduced: when, how it ended, how old the newest durable sample is.
+
+use flightrec_format::event::stop_reason;
+use flightrec_format::facts::RunFacts;
+
+use crate::date::{Clock, Dated, Dater};
+use crate::merge::{EventAt, Joined};
+use crate::timeline::{End, Timeline};
+use crate::units;
+use crate::views::text::{WIDTH, escape, wrap};
+use crate::zone::Zone;
+
+/// One end of a boot: a sample and its date.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The sample.
+    pub sample: Joined,
+    /// Its date.
+    pub dated: Dated,
+}
+
+impl Mark {
+    /// Real time, ms since 1970.
+    #[must_use]
+    pub fn time_ms(&self) -> Option<i128> {
+        self.dated.at(self.sample.time_ns)
+    }
+}
+
+/// What is known of a boot as a whole.
+#[derive(Clone, Debug)]
+pub struct BootSummary {
+    /// Its index in the timeline.
+    pub index: usize,
+    /// Counts the boots that this recording has seen.
+    pub ordinal: u32,
+    /// Of the kernel.
+    pub boot_id: [u8; 16],
+    /// Runs of the recorder in it.
+    pub run_count: usize,
+    /// First and last sample; absent if only events are left.
+    pub bounds: Option<(Mark, Mark)>,
+    /// How it ended.
+    pub end: End,
+    /// The stop that ended it.
+    pub stop: Option<EventAt>,
+    /// Whether this is the boot of the running kernel.
+    pub current: bool,
+    /// Run facts of its newest run.
+    pub facts: Option<RunFacts>,
+}
+
+impl BootSummary {
+    /// Looks at the edges of a boot.
+    pub fn of(timeline: &mut Timeline, index: usize) -> Option<Self> {
+        let (ordinal, boot_id, run_count) = {
+            let boot = timeline.boots.get(index)?;
+            (boot.ordinal, boot.boot_id, boot.runs.len())
+        };
+        let first = timeline.first_sample(index);
+        let last = timeline.last_sample(index);
+        let date = |timeline: &mut Timeline, (run, sample): (usize, Joined)| {
+            let dated = Dater::default().date(timeline, (index, run), &sample);
+            Mark { sample, dated }
+        };
+        let bounds = match (first, last) {
+            (Some(first), Some(last)) => Some((date(timeline, first), date(timeline, last))),
+            _ => None,
+        };
+        let end = timeline.end_of(index);
+        let stop = timeline.stop_of_boot(index);
+        if bounds.is_none() && stop.is_none() && !timeline.has_events(index) {
+            return None;
+        }
+        let current = timeline.current == Some(index);
+        let facts = timeline.facts(index);
+        Some(Self { index, ordinal, boot_id, run_count, bounds, end, stop, current, facts })
+    }
+}
+
+impl BootSummary {
+    /// Time from its first sample to its last.
+    #[must_use]
+    pub fn recorded_ns(&self) -> u128 {
+        self.bounds.as_ref().map_or(0, |(first, last)| {
+            last.sample.time_ns.saturating_sub(first.sample.time_ns)
+        })
+    }
+
+    /// At a cut: how much newer than the newest durable sample others may have been. The commit
+    /// that was due or under way, and a tick.
+    #[must_use]
+    pub fn age_bound_s(&self) -> Option<u64> {
+        let (_, last) = self.bounds.as_ref()?;
+        let vitals = &last.sample.vitals;
+        let commit_ms = self.facts.as_ref()?.commit_ns / 1_000_000;
+        let tick_ms = last.sample.interval_ns / 1_000_000;
+        let bound_ms = commit_ms
+            .max(vitals.commit_last_ms)
+            .saturating_add(vitals.commit_stuck_ms)
+            .saturating_add(tick_ms);
+        Some(bound_ms.div_ceil(1000))
+    }
+
+    /// The lines that introduce the boot.
+    #[must_use]
+    pub fn lines(&self, zone: Zone) -> Vec<String> {
+        let Some((first, last)) = &self.bounds else {
+            return vec![format!("boot {}  only events of it are left", self.ordinal)];
+        };
+        let day = match first_shown(last, zone) {
+            Some(time) => format!("  {}", time.format("%a %Y-%m-%d")),
+            None => String::new(),
+        };
+        let mut lines =
+            wrap(&format!("boot {}{day}  {}", self.ordinal, self.ending(zone)), WIDTH, 2);
+        let mut newest = format!("newest durable sample {}", clock_and_offset(last, zone));
+        match (self.end, self.age_bound_s()) {
+            (End::Cut, Some(bound)) => {
+                newest.push_str(&format!("; at most {bound} s of samples after it were lost"));
+            }
+            (End::Cut, None) => newest.push_str("; what came after it was not yet durable"),
+            _ => {}
+        }
+        lines.extend(wrap(&newest, WIDTH, 2));
+        if last.dated.clock == Clock::Unsynced {
+            let age = units::duration(last.sample.time_ns);
+            let line = format!(
+                "clock never synchronised: it ends {age} after boot; times marked ~ are what the \
+                 board believed"
+            );
+            lines.extend(wrap(&line, WIDTH, 2));
+        } else if first.dated.clock == Clock::Redated {
+            lines.push("dated back from its synchronised samples, from before it knew the time".into());
+        }
+        if let Some(machine) = self.machine() {
+            lines.extend(wrap(&machine, WIDTH, 2));
+        }
+        lines
+    }
+
+    /// How it ended, in words.
+    #[must_use]
+    pub fn ending(&self, zone: Zone) -> String {
+        let Some((_, last)) = &self.bounds else { return self.end.name().to_owned() };
+        let newest = clock(last.time_ms(), &last.dated, last.sample.time_ns, zone);
+        let stop = |stop: &EventAt| {
+            let dated = &last.dated;
+            clock(dated.at(stop.time_ns()), dated, stop.time_ns(), zone)
+        };
+        let stopped_at = self.stop.as_ref().map_or_else(|| newest.clone(), stop);
+        match self.end {
+            End::Running => "is being recorded".to_owned(),
+            End::Shutdown => format!("shut down in order at {stopped_at}"),
+            End::Stopped => {
+                let reason = self.stop.as_ref().map_or("", |stop| reason(stop));
+                format!("recorder stopped at {stopped_at} ({reason}); nothing is known of what followed")
+            }
+            End::Cut if self.current => format!(
+                "recorder gone after {newest} without a stop record; the machine still runs"
+            ),
+            End::Cut => match self.age_bound_s() {
+                Some(bound) => {
+                    let later_ns = last.sample.time_ns + u128::from(bound) * 1_000_000_000;
+                    let dated = &last.dated;
+                    let later = clock(dated.at(later_ns), dated, later_ns, zone);
+                    format!("power lost between {newest} and {later} (no stop record)")
+                }
+                None => format!("power lost after {newest} (no stop record)"),
+            },
+        }
+    }
+
+    /// The machine, as far as it said who it is.
+    fn machine(&self) -> Option<String> {
+        let facts = self.facts.as_ref()?;
+        let get = |name| facts.get(name).filter(|value| !value.is_empty()).map(escape);
+        let kernel = get("kernel").map(|kernel| format!("kernel {kernel}"));
+        let parts: Vec<String> =
+            [get("hostname"), get("board"), kernel].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+fn first_shown(mark: &Mark, zone: Zone) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    mark.time_ms().and_then(|time| zone.show(time))
+}
+
+/// Why the recorder stopped, in words.
+fn reason(stop: &EventAt) -> &'static str {
+    match stop.event.arguments.first().copied() {
+        Some(stop_reason::MACHINE_SHUTDOWN) => "machine shutdown",
+        Some(stop_reason::SERVICE_STOP) => "service stop",
+        Some(stop_reason::SIGNAL) => "signal",
+        Some(stop_reason::TIME_OVER) => "its time was over",
+        Some(stop_reason::ERROR) => "error",
+        _ => "unknown reason",
+    }
+}
+
+/// Time of day; with `~` if nobody vouches for it, since boot if there is no date at all.
+#[must_use]
+pub fn clock(time_ms: Option<i128>, dated: &Dated, time_ns: u128, zone: Zone) -> String {
+    match time_ms.and_then(|time| zone.show(time)) {
+        Some(time) if dated.clock == Clock::Unsynced => {
+            format!("~{} ({})", time.format("%H:%M:%S"), units::since_boot(time_ns))
+        }
+        Some(time) => time.format("%H:%M:%S").to_string(),
+        None => units::since_boot(time_ns),
+    }
+}
+
+fn clock_and_offset(mark: &Mark, zone: Zone) -> String {
+    let clock = clock(mark.time_ms(), &mark.dated, mark.sample.time_ns, zone);
+    match first_shown(mark, zone) {
+        Some(time) => format!("{clock} {}", time.format("%:z")),
+        None => format!("{clock} after boot"),
+    }
+}
