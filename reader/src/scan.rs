@@ -392,10 +392,10 @@ fn commonest_id(recording: &Recording) -> Option<[u8; 16]> {
         let Some(bytes) = bytes else { return };
         let Ok(header) = Header::read(bytes) else { return };
         if crate::recover::payload(recording, slot, &header, &mut payload).is_ok() {
-            match votes.iter_mut().find(|(id, _)| *id == header.recording_id) {
-                Some((_, votes)) => *votes += 1,
-                None if votes.len() < IDS_MAX => votes.push((header.recording_id, 1)),
-                None => {}
+            if let Some((_, votes)) = votes.iter_mut().find(|(id, _)| *id == header.recording_id) {
+                *votes += 1;
+            } else if votes.len() < IDS_MAX {
+                votes.push((header.recording_id, 1));
             }
         }
     });
