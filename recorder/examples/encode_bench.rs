@@ -374,8 +374,8 @@ fn run(layout: &Layout, samples: &[Sample], bits: u32) {
         if maker.may_be_full(&rows) {
             let wanted = (rows.next(), true);
             if let Some(pending) = maker.history(all, wanted, None, &mut history) {
-                let made =
-                    maker.finish_history(&rows, pending, false, (&stamp, berth), &mut history);
+                let made = maker.finish_history(&pending, false, (&stamp, berth), &mut history);
+                maker.pass(&rows, made.end_row);
                 slots += u64::from(made.slots);
                 sealed += made.end_row - made.first_row;
                 frames += 1;

@@ -228,10 +228,8 @@ impl Encoder {
                 let open = self.group_of_slot.get(number).copied().flatten();
                 match open {
                     Some(group) if !changed => self.extend(group, sample),
-                    _ if changed || sample == 0 => {
-                        if !self.open_group(number, *slot, sample) {
-                            return Err(sample);
-                        }
+                    _ if (changed || sample == 0) && !self.open_group(number, *slot, sample) => {
+                        return Err(sample);
                     }
                     _ => {}
                 }

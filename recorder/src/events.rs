@@ -123,16 +123,23 @@ impl Events {
         count
     }
 
-    /// First and last tick of the archived events from `tick` on.
+    /// First and last tick of the archived events between two ticks, both included.
     #[must_use]
-    pub fn archived_from(&self, tick: u64) -> Option<(u64, u64)> {
-        let mut ticks = self
-            .ring
-            .iter()
-            .filter(|event| event.tick >= tick)
-            .filter(|event| event.kind.row().is_some_and(|row| row.archived))
-            .map(|event| event.tick);
+    pub fn archived_between(&self, first_tick: u64, last_tick: u64) -> Option<(u64, u64)> {
+        let mut ticks = self.archived(first_tick, last_tick).map(|event| event.tick);
         let first = ticks.next()?;
         Some((first, ticks.next_back().unwrap_or(first)))
+    }
+
+    /// About how many bytes the archived events between two ticks take.
+    #[must_use]
+    pub fn archived_bytes(&self, first_tick: u64, last_tick: u64) -> usize {
+        self.archived(first_tick, last_tick).map(|event| event.text_len + 16).sum()
+    }
+
+    fn archived(&self, first: u64, last: u64) -> impl DoubleEndedIterator<Item = &Event> {
+        self.ring.iter().filter(move |event| {
+            (first..=last).contains(&event.tick) && event.kind.row().is_some_and(|row| row.archived)
+        })
     }
 }

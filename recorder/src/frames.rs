@@ -247,11 +247,11 @@ impl<C: Compressor> FrameMaker<C> {
         Ok(PendingSeal { first_row, end_row, first_tick, encoded, packed })
     }
 
-    /// Writes the header of a history frame whose payload stands in `frame`, and passes its rows.
+    /// Writes the header of a history frame whose payload stands in `frame`. Its rows count as
+    /// sealed only when it is durable: then [`Self::pass`].
     pub fn finish_history(
-        &mut self,
-        rows: &Rows,
-        pending: PendingSeal,
+        &self,
+        pending: &PendingSeal,
         holds_facts: bool,
         (stamp, berth): (&Stamp, Berth),
         frame: &mut [u8],
@@ -263,17 +263,16 @@ impl<C: Compressor> FrameMaker<C> {
         let end = usize::from(slots) * SLOT_SIZE;
         let frame = frame.get_mut(..end).unwrap_or_default();
         seal(Area::History, (stamp, berth), ticks, slots, flags, lengths, frame);
-        while self.sealed.row < pending.end_row {
+        let (first_row, end_row) = (pending.first_row, pending.end_row);
+        Made { slots, first_row, end_row, last_tick: ticks.1, cut: false }
+    }
+
+    /// The rows before `end_row` are sealed.
+    pub fn pass(&mut self, rows: &Rows, end_row: u64) {
+        while self.sealed.row < end_row {
             if rows.advance(&mut self.sealed, &mut self.step).is_none() {
                 break;
             }
-        }
-        Made {
-            slots,
-            first_row: pending.first_row,
-            end_row: pending.end_row,
-            last_tick: ticks.1,
-            cut: false,
         }
     }
 

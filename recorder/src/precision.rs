@@ -41,11 +41,11 @@ impl Precision {
         for (number, slot) in layout.slots().iter().enumerate() {
             let columns = slot.first_column..slot.first_column + slot.series.len();
             let occupant = sample.occupant(number).copied();
-            if let Some(before) = self.occupants.get_mut(number) {
-                if *before != occupant {
-                    *before = occupant;
-                    self.last.get_mut(columns.clone()).unwrap_or_default().fill(None);
-                }
+            if let Some(before) = self.occupants.get_mut(number)
+                && *before != occupant
+            {
+                *before = occupant;
+                self.last.get_mut(columns.clone()).unwrap_or_default().fill(None);
             }
             for column in columns {
                 let Some(last) = self.last.get_mut(column) else { continue };

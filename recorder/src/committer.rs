@@ -1,0 +1,291 @@
+//! What goes to the disk, when, and where: commits, seals, the archive, salvage (spec section 8).
+//!
+//! One [`Job`] is out at a time. What it carries counts as written only when it came back without
+//! an error; until then its rows stay, and after an error they go out again under new seqs (W7).
+
+use flightrec_format::place::Area;
+use flightrec_format::salvage::Mark;
+
+use crate::events::Events;
+use crate::frames::{Compressor, FrameMaker, Stamp};
+use crate::resume::{Resume, Salvage};
+use crate::rings::Rings;
+use crate::rows::Rows;
+use crate::sample::Layout;
+use crate::writer::{COPIES_MAX, Copy, Job};
+
+/// The records of a run, for those who write them.
+pub type Records<'a> = (&'a Layout, &'a Rows, &'a Events);
+
+/// An archive frame at least this often, if there is anything to archive.
+const ARCHIVE_NS: u64 = 3_600_000_000_000;
+
+/// What the job that is out will have done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flight {
+    /// Rows of the tail frame.
+    tail: Option<(u64, u64)>,
+    /// Row behind the last one of the history frame, and its last tick.
+    sealed: Option<(u64, u64)>,
+    /// Tick behind the last archived event.
+    archived: Option<u64>,
+    /// Salvage copies.
+    copies: usize,
+}
+
+/// What a finished job made durable.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Landed {
+    /// Whether it was a commit, and not salvage alone.
+    pub commit: bool,
+    /// Whether all salvage is done now.
+    pub salvaged: bool,
+}
+
+/// Decides what goes into a job.
+pub struct Committer<C> {
+    maker: FrameMaker<C>,
+    rings: Rings,
+    stamp: Stamp,
+    facts: Option<Box<[u8]>>,
+    facts_sealed: bool,
+    first_tick: u64,
+    /// Rows before the first of these are durable; the last commit held those between them.
+    acked: [u64; 2],
+    sealed_tick: Option<u64>,
+    commits_since_seal: u32,
+    archive_tick: u64,
+    archived_ns: Option<u64>,
+    salvage: Vec<Salvage>,
+    salvage_copies: usize,
+    flight: Flight,
+}
+
+impl<C: Compressor> Committer<C> {
+    /// Goes on in a recording. `facts` are the run facts, unless they stand there already.
+    pub fn new(
+        maker: FrameMaker<C>,
+        stamp: Stamp,
+        facts: &[u8],
+        resume: Resume,
+        first_tick: u64,
+    ) -> Self {
+        let Resume { rings, facts_known, mut salvage, .. } = resume;
+        // Taken from the back, oldest first.
+        salvage.reverse();
+        Self {
+            maker,
+            rings,
+            stamp,
+            facts: (!facts_known && !facts.is_empty()).then(|| facts.into()),
+            facts_sealed: false,
+            first_tick,
+            acked: [0, 0],
+            sealed_tick: None,
+            commits_since_seal: 0,
+            archive_tick: 0,
+            archived_ns: None,
+            salvage_copies: salvage.len(),
+            salvage,
+            flight: Flight::default(),
+        }
+    }
+
+    /// The clocks and the budget, for the next headers.
+    pub fn stamp(&mut self) -> &mut Stamp {
+        &mut self.stamp
+    }
+
+    /// First row that must be kept.
+    pub fn needed_row(&self) -> u64 {
+        self.maker.needed_row().min(self.acked[0])
+    }
+
+    /// First row that is not durable.
+    pub fn unacked_row(&self) -> u64 {
+        self.acked[1]
+    }
+
+    /// Tick up to which everything is sealed.
+    pub fn sealed_tick(&self) -> Option<u64> {
+        self.sealed_tick
+    }
+
+    /// Whether the records since the last commit would fill half a frame (W3).
+    pub fn fills_half(&self, rows: &Rows) -> bool {
+        self.maker.fills_half(rows, self.acked[1])
+    }
+
+    /// Whether a full history frame waits: after a stall there is one in every job until the
+    /// backlog is written.
+    pub fn has_backlog(&self, rows: &Rows) -> bool {
+        self.maker.may_be_full(rows)
+    }
+
+    /// Fills a job with a commit. With `last` everything is sealed and archived too.
+    pub fn prepare(&mut self, records: Records<'_>, last: bool, job: &mut Job) -> bool {
+        job.clear();
+        self.flight = Flight::default();
+        let (_, rows, _) = records;
+        self.prepare_seal(records, last, job);
+        let geometry = *self.rings.geometry();
+        let berth = self.rings.tail().or_else(|| {
+            // Every slot is the only copy of something. What is sealed by this very job, or was,
+            // is far enough behind after a skip.
+            self.rings.make_room();
+            self.rings.tail()
+        });
+        if let Some(berth) = berth {
+            // After a stall more rows wait than a frame holds: the newest go here, the backlog
+            // follows as sealed frames.
+            let stalled = self.has_backlog(rows);
+            let must = if stalled { rows.next().saturating_sub(1) } else { self.acked[0] };
+            let facts = self.facts.as_deref().filter(|_| !self.facts_sealed);
+            let facts = facts.map(|bytes| (bytes, self.first_tick));
+            let made = self.maker.tail(records, must, facts, (&self.stamp, berth), &mut job.tail);
+            if let Some(made) = made {
+                job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
+                self.rings.tail_written(berth, made.last_tick);
+                self.flight.tail = Some((made.first_row, made.end_row));
+            }
+        }
+        self.list_acked(rows, job);
+        job.tail_at.is_some() || job.history_at.is_some()
+    }
+
+    fn prepare_seal(&mut self, records: Records<'_>, last: bool, job: &mut Job) {
+        let (_, rows, events) = records;
+        let due = last || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max();
+        if !due && !self.maker.may_be_full(rows) {
+            return;
+        }
+        // The newest row stays open for events that its tick may still get, until the last.
+        let end_row = if last { rows.next() } else { rows.next().saturating_sub(1) };
+        let facts = self.facts.as_deref().filter(|_| !self.facts_sealed);
+        let pending = self.maker.history(records, (end_row, !due), facts, &mut job.history);
+        let Some(pending) = pending else { return };
+        let berth = self.rings.history(pending.slots());
+        let (first_tick, last_tick) = pending.ticks();
+        let holds = (&self.stamp, berth);
+        let made = self.maker.finish_history(&pending, facts.is_some(), holds, &mut job.history);
+        self.rings.history_written(berth, made.slots);
+        let offset = self.rings.geometry().offset_of(Area::History, berth.slot);
+        job.history_at = Some((offset, usize::from(made.slots) * 4096));
+        self.flight.sealed = Some((made.end_row, last_tick));
+        self.prepare_archive(events, (first_tick, last_tick), last, job);
+    }
+
+    /// W12: at the first seal, at the stop, and at most once an hour in between.
+    fn prepare_archive(
+        &mut self,
+        events: &Events,
+        (_, last_tick): (u64, u64),
+        last: bool,
+        job: &mut Job,
+    ) {
+        let Some((first, newest)) = events.archived_between(self.archive_tick, last_tick) else {
+            return;
+        };
+        let now_ns = self.stamp.boottime_ns;
+        let old = self.archived_ns.is_none_or(|at| now_ns.saturating_sub(at) >= ARCHIVE_NS);
+        if !last && !old && events.archived_bytes(first, newest) < 2048 {
+            return;
+        }
+        let facts = self.facts.as_deref().filter(|_| self.archived_ns.is_none());
+        let berth = self.rings.archive();
+        let holds = (&self.stamp, berth);
+        if self.maker.archive(events, (first, newest), facts, holds, &mut job.archive) {
+            let offset = self.rings.geometry().offset_of(Area::Archive, berth.slot);
+            job.archive_at = Some(offset);
+            self.rings.archive_written(berth);
+            self.flight.archived = Some(newest + 1);
+        }
+    }
+
+    /// Fills a job with salvage copies, if any are left and the first commit is done (W10).
+    pub fn prepare_salvage(&mut self, job: &mut Job) -> bool {
+        if self.salvage.is_empty() || self.acked[1] == 0 {
+            return false;
+        }
+        job.clear();
+        self.flight = Flight::default();
+        let geometry = *self.rings.geometry();
+        while job.copies.len() + 2 <= COPIES_MAX {
+            let Some(salvage) = self.salvage.pop() else { break };
+            let from = geometry.offset_of(Area::Tail, salvage.slot);
+            let berth = self.rings.history(1);
+            self.rings.history_written(berth, 1);
+            let mut copy = |area, seq, slot| {
+                let mark = Mark { area, seq };
+                let to = geometry.offset_of(area, slot);
+                job.copies.push(Copy { from, to, header_crc: salvage.header_crc, mark });
+            };
+            copy(Area::History, berth.seq, berth.slot);
+            if salvage.archive {
+                let berth = self.rings.archive();
+                copy(Area::Archive, berth.seq, berth.slot);
+                self.rings.archive_written(berth);
+            }
+        }
+        self.flight.copies = job.copies.len();
+        true
+    }
+
+    /// Takes note of a job that came back. After an error nothing of it counts.
+    pub fn landed(&mut self, rows: &Rows, job: &Job) -> Landed {
+        let flight = std::mem::take(&mut self.flight);
+        if job.outcome.is_err() {
+            // The copies are not tried again: their frames stay in the tail, protected.
+            self.commits_since_seal += 1;
+            return Landed::default();
+        }
+        if let Some((end_row, last_tick)) = flight.sealed {
+            self.maker.pass(rows, end_row);
+            self.rings.history_durable(last_tick);
+            self.sealed_tick = Some(last_tick);
+            self.facts_sealed = true;
+            self.commits_since_seal = 0;
+        }
+        if let Some(tick) = flight.archived {
+            self.archive_tick = tick;
+            self.archived_ns = Some(self.stamp.boottime_ns);
+        }
+        if flight.copies > 0 {
+            let salvaged = self.salvage.is_empty();
+            if salvaged {
+                self.rings.salvage_durable();
+            }
+            return Landed { commit: false, salvaged };
+        }
+        self.commits_since_seal += 1;
+        self.pass_acked(flight);
+        Landed { commit: true, salvaged: false }
+    }
+
+    /// Tail frames that were, or will be, salvaged.
+    pub fn salvage_copies(&self) -> usize {
+        self.salvage_copies
+    }
+
+    fn pass_acked(&mut self, flight: Flight) {
+        let sealed = flight.sealed.map_or(0, |(end_row, _)| end_row);
+        let prefix = self.acked[1].max(sealed);
+        match flight.tail {
+            Some((first, end)) if first <= prefix => self.acked = [self.acked[1], end],
+            _ => self.acked = [prefix, prefix],
+        }
+    }
+
+    /// Lists the ticks that this job makes durable for the first time.
+    fn list_acked(&self, rows: &Rows, job: &mut Job) {
+        let sealed = self.flight.sealed.map_or(0, |(end_row, _)| end_row);
+        let (first, end) = self.flight.tail.unwrap_or((0, 0));
+        let from = self.acked[1];
+        let listed = (from..rows.next()).filter(|row| *row < sealed || (first..end).contains(row));
+        for tick in listed.filter_map(|row| rows.tick(row)) {
+            if job.acked.len() < job.acked.capacity() {
+                job.acked.push(tick);
+            }
+        }
+    }
+}

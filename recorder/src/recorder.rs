@@ -1,0 +1,477 @@
+//! The story: wait for the tick, take the sample, keep it, commit when it is time.
+//!
+//! Everything here runs on the sampler's thread, which waits for nothing but its clock. The disk
+//! belongs to the writer's thread; what it is doing shows in [`Pain`].
+
+use std::sync::Arc;
+
+use flightrec_format::event::{EventKind, stop_reason};
+
+use crate::alert::{Alert, Grade};
+use crate::budget::{Budget, CAPACITY_BYTES};
+use crate::clock::{Clock, Signal};
+use crate::committer::Committer;
+use crate::events::Events;
+use crate::frames::{Compressor, FrameMaker, Stamp};
+use crate::rows::Rows;
+use crate::sampler::{Pain, Sampler};
+use crate::writer::Writer;
+
+/// How to record, once all is open.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Time between samples.
+    pub interval_ns: u64,
+    /// Time between commits while calm.
+    pub commit_ns: u64,
+    /// Time between commits while dying.
+    pub commit_dying_ns: u64,
+    /// Boot time at which to end by itself.
+    pub until_ns: Option<u64>,
+    /// Of the kernel.
+    pub boot_id: [u8; 16],
+    /// Of this run.
+    pub run_id: [u8; 8],
+    /// Run facts, encoded.
+    pub facts: Vec<u8>,
+    /// Complaints about the configuration, each an event.
+    pub complaints: Vec<String>,
+    /// Whether the recording came from another machine.
+    pub copied: bool,
+}
+
+/// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
+pub const ROW_BYTES: usize = 512 << 10;
+
+/// Rows kept in memory.
+pub const ROW_COUNT: usize = 4096;
+
+/// Events kept in memory.
+pub const EVENT_COUNT: usize = 128;
+
+/// Columns of one frame, over all groups.
+pub const COLUMNS_MAX: usize = 2048;
+
+/// At most one commit in this time, whatever happens.
+const COMMIT_APART_NS: u64 = 1_000_000_000;
+
+/// A commit that takes longer is told as stuck.
+const STUCK_MS: u64 = 5000;
+
+/// After a failed commit the next try waits this long, doubled each time up to a minute.
+const RETRY_NS: u64 = 1_000_000_000;
+
+/// How long an orderly end waits for the disk.
+const STOP_WAIT_NS: u64 = 8_000_000_000;
+
+/// Why a run ended, and what it has seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ended {
+    /// One of [`stop_reason`].
+    pub reason: i64,
+    /// Samples taken.
+    pub samples: u64,
+    /// Commits acknowledged.
+    pub commits: u64,
+    /// Whether the stop record is durable.
+    pub durable: bool,
+}
+
+/// One run.
+pub struct Recorder<C> {
+    plan: Plan,
+    clock: Arc<dyn Clock>,
+    sampler: Sampler,
+    rows: Rows,
+    events: Events,
+    writer: Writer,
+    /// Until the start scan ends there is nowhere to write to.
+    committer: Option<Committer<C>>,
+    maker: Option<FrameMaker<C>>,
+    alert: Alert,
+    budget: Budget,
+    pain: Pain,
+    first_tick: Option<u64>,
+    last_tick: Option<u64>,
+    /// Boot time at which the job that is out was sent.
+    sent_ns: u64,
+    /// Boot time of the last commit that was sent.
+    last_commit_ns: Option<u64>,
+    told_stuck: bool,
+    failures: u32,
+    retry_at_ns: u64,
+    commit_now: bool,
+    told_dropped: u64,
+    commit_interval_ns: u64,
+}
+
+impl<C: Compressor> Recorder<C> {
+    /// Puts a run together. The writer has been started, and looks at the recording.
+    pub fn new(
+        plan: Plan,
+        clock: Arc<dyn Clock>,
+        sampler: Sampler,
+        writer: Writer,
+        compressor: C,
+    ) -> Self {
+        let layout = sampler.layout();
+        let rows = Rows::new(layout, ROW_BYTES, ROW_COUNT);
+        let maker = FrameMaker::new(layout, COLUMNS_MAX, compressor);
+        let budget = Budget::new(CAPACITY_BYTES, plan.commit_ns, clock.boottime_ns());
+        let commit_interval_ns = plan.commit_ns;
+        Self {
+            plan,
+            clock,
+            sampler,
+            rows,
+            events: Events::new(EVENT_COUNT),
+            writer,
+            committer: None,
+            maker: Some(maker),
+            alert: Alert::default(),
+            budget,
+            pain: Pain::default(),
+            first_tick: None,
+            last_tick: None,
+            sent_ns: 0,
+            last_commit_ns: None,
+            told_stuck: false,
+            failures: 0,
+            retry_at_ns: 0,
+            commit_now: false,
+            told_dropped: 0,
+            commit_interval_ns,
+        }
+    }
+
+    /// Records until told to end. `stop_reason_of` says what a termination means: only the service
+    /// manager knows whether the machine goes down.
+    pub fn run(mut self, stop_reason_of: impl Fn(Signal) -> i64) -> std::io::Result<Ended> {
+        let reason = loop {
+            match self.wait_for_tick() {
+                Some(Signal::Commit) => self.commit_now = true,
+                Some(Signal::Hangup) => {}
+                Some(signal) => break stop_reason_of(signal),
+                None => self.tick(),
+            }
+            self.poll_writer()?;
+            self.commit_if_due();
+            let now_ns = self.clock.boottime_ns();
+            if self.plan.until_ns.is_some_and(|until| now_ns >= until) {
+                break stop_reason::TIME_OVER;
+            }
+        };
+        Ok(self.stop(reason))
+    }
+
+    fn wait_for_tick(&self) -> Option<Signal> {
+        let now_ns = self.clock.boottime_ns();
+        let next = match self.last_tick {
+            Some(last) => (last + 1).max(now_ns / self.plan.interval_ns),
+            None => now_ns / self.plan.interval_ns + 1,
+        };
+        self.clock.wait(next * self.plan.interval_ns)
+    }
+
+    /// Takes and keeps one sample.
+    fn tick(&mut self) {
+        let now_ns = self.clock.boottime_ns();
+        let tick = now_ns / self.plan.interval_ns;
+        let Some(missed) = tick.checked_sub(self.last_tick.map_or(tick, |last| last + 1)) else {
+            return;
+        };
+        self.pain.samples += 1;
+        self.pain.missed_ticks += missed;
+        self.pain.late_ms = now_ns % self.plan.interval_ns / 1_000_000;
+        let age_ms = self.commit_age_ms(now_ns);
+        self.pain.commit_stuck_ms = if age_ms >= 1000 { age_ms } else { 0 };
+        self.sampler.take(tick, &self.pain);
+        self.keep(tick);
+        self.tell(tick, age_ms);
+    }
+
+    /// Puts the sample into memory. In a stall memory fills: then every tenth sample is kept,
+    /// then every sixtieth, so that eight hours fit.
+    fn keep(&mut self, tick: u64) {
+        let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
+        let held = self.rows.bytes_from(needed);
+        let every = if held > ROW_BYTES / 4 * 3 {
+            60
+        } else if held > ROW_BYTES / 2 {
+            10
+        } else {
+            1
+        };
+        if tick.is_multiple_of(every) && self.rows.push(self.sampler.sample(), needed) {
+            self.last_tick = Some(tick);
+            if self.first_tick.is_none() {
+                self.first_tick = Some(tick);
+                self.tell_start(tick);
+            }
+        } else {
+            self.last_tick = Some(tick);
+            self.pain.dropped_samples += 1;
+        }
+    }
+
+    fn tell_start(&mut self, tick: u64) {
+        let crc = i64::from(flightrec_format::facts::facts_crc(&self.plan.facts));
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        self.event(EventKind::RUN_START, tick, &[crc], version);
+        for complaint in std::mem::take(&mut self.plan.complaints) {
+            self.event(EventKind::CONFIG_DEFAULT, tick, &[], complaint.as_bytes());
+        }
+        if self.plan.copied {
+            self.event(EventKind::COPIED, tick, &[], b"");
+        }
+    }
+
+    /// Events that this tick shows.
+    fn tell(&mut self, tick: u64, age_ms: u64) {
+        // An event belongs to a sample that is kept.
+        let Some(tick) =
+            self.rows.tick(self.rows.next().saturating_sub(1)).filter(|kept| *kept <= tick)
+        else {
+            return;
+        };
+        for index in 0..self.sampler.notices().len() {
+            let Some(notice) = self.sampler.notices().get(index).copied() else { break };
+            let argument = notice.argument;
+            self.event(notice.kind, tick, argument.as_slice(), notice.text.as_bytes());
+        }
+        if age_ms >= STUCK_MS && !self.told_stuck {
+            self.told_stuck = true;
+            self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
+        }
+        if let Some(change) = self.alert.observe(self.sampler.vitals()) {
+            let grades = [change.from, change.to].map(|grade| i64::from(grade.number()));
+            self.event(EventKind::ALERT, tick, &grades, change.why.as_bytes());
+            self.pain.alert = u64::from(change.to.number());
+        }
+        let dropped = self.pain.dropped_samples;
+        if dropped > self.told_dropped && !self.writer.is_busy() {
+            let counts = [signed(dropped - self.told_dropped), signed(self.events.dropped())];
+            self.told_dropped = dropped;
+            self.event(
+                EventKind::DROPPED,
+                tick,
+                &counts,
+                b"memory was full while the disk was stuck",
+            );
+        }
+    }
+
+    fn event(&mut self, kind: EventKind, tick: u64, arguments: &[i64], text: &[u8]) {
+        let due_ns = tick.saturating_mul(self.plan.interval_ns);
+        let offset_ms = self.clock.boottime_ns().saturating_sub(due_ns) / 1_000_000;
+        let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
+        self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
+        self.commit_now = true;
+    }
+
+    fn commit_age_ms(&self, now_ns: u64) -> u64 {
+        if self.writer.is_busy() { now_ns.saturating_sub(self.sent_ns) / 1_000_000 } else { 0 }
+    }
+
+    /// Takes what the writer has for us, without waiting.
+    fn poll_writer(&mut self) -> std::io::Result<()> {
+        if self.committer.is_none() {
+            if let Some(started) = self.writer.started() {
+                let (superblock, resume) = *started?;
+                self.begin(&superblock, resume);
+            }
+            return Ok(());
+        }
+        let sent_ns = self.sent_ns;
+        let Some(job) = self.writer.finished() else { return Ok(()) };
+        let Some(committer) = &mut self.committer else { return Ok(()) };
+        let landed = committer.landed(&self.rows, job);
+        let (outcome, done_ns, written) = (job.outcome, job.done_ns, job.written_bytes);
+        self.pain.written_bytes += written;
+        let took_ms = done_ns.saturating_sub(sent_ns) / 1_000_000;
+        let tick = self.rows.tick(self.rows.next().saturating_sub(1));
+        match outcome {
+            Ok(()) => {
+                if landed.commit {
+                    self.pain.commits += 1;
+                    self.pain.commit_last_ms = took_ms;
+                    self.pain.commit_worst_ms = self.pain.commit_worst_ms.max(took_ms);
+                }
+                let failed = std::mem::take(&mut self.failures) > 0;
+                if let Some(tick) = tick.filter(|_| failed || self.told_stuck) {
+                    self.event(EventKind::COMMIT_RECOVERED, tick, &[signed(took_ms)], b"");
+                }
+                self.told_stuck = false;
+            }
+            Err(errno) => {
+                self.pain.commit_errors += 1;
+                self.failures += 1;
+                let wait = RETRY_NS.saturating_mul(1 << self.failures.min(6)) / 2;
+                self.retry_at_ns = done_ns.saturating_add(wait.min(60 * RETRY_NS));
+                if let Some(tick) = tick.filter(|_| self.failures == 1) {
+                    self.event(
+                        EventKind::COMMIT_ERROR,
+                        tick,
+                        &[i64::from(errno)],
+                        b"write or sync",
+                    );
+                }
+            }
+        }
+        if landed.salvaged
+            && let Some(tick) = tick
+        {
+            let copies = self.committer.as_ref().map_or(0, Committer::salvage_copies);
+            let copies = i64::try_from(copies).unwrap_or(i64::MAX);
+            self.event(EventKind::SALVAGED, tick, &[copies, 0], b"");
+        }
+        Ok(())
+    }
+
+    /// The start scan has ended: now there is somewhere to write to.
+    fn begin(
+        &mut self,
+        superblock: &flightrec_format::superblock::Superblock,
+        resume: crate::resume::Resume,
+    ) {
+        let Some(maker) = self.maker.take() else { return };
+        if let Some(kib) = resume.budget_kib {
+            self.budget.restore(u64::from(kib) * 1024);
+        }
+        let stamp = Stamp {
+            recording_id: superblock.recording_id,
+            boot_id: self.plan.boot_id,
+            run_id: self.plan.run_id,
+            boot_ordinal: resume.boot_ordinal,
+            interval_ns: self.plan.interval_ns,
+            boottime_ns: 0,
+            monotonic_ns: 0,
+            realtime_ns: 0,
+            synced: false,
+            facts_crc: flightrec_format::facts::facts_crc(&self.plan.facts),
+            budget_kib: 0,
+        };
+        let first_tick = self.first_tick.unwrap_or(u64::MAX);
+        self.committer = Some(Committer::new(maker, stamp, &self.plan.facts, resume, first_tick));
+        self.commit_now = true;
+    }
+
+    /// Commits when the interval has passed, half a frame is full, or something grave happened.
+    fn commit_if_due(&mut self) {
+        let now_ns = self.clock.boottime_ns();
+        let Some(committer) = &mut self.committer else { return };
+        if self.writer.is_busy() || now_ns < self.retry_at_ns {
+            return;
+        }
+        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
+        let since_ns = self.last_commit_ns.map(|last| now_ns.saturating_sub(last));
+        let wanted_ns = match self.alert.grade() {
+            Grade::Dying => self.plan.commit_dying_ns,
+            Grade::Calm | Grade::Warn => self.plan.commit_ns,
+        };
+        let interval_ns = self.budget.commit_ns(self.alert.grade(), wanted_ns, now_ns);
+        // Half a tick early is on time: the next chance is a whole tick later.
+        let due = since_ns.is_none_or(|since| since + self.plan.interval_ns / 2 >= interval_ns);
+        let urgent = (self.commit_now || committer.has_backlog(&self.rows))
+            && since_ns.is_none_or(|since| since >= COMMIT_APART_NS - COMMIT_APART_NS / 20);
+        if fresh && (due || urgent || committer.fills_half(&self.rows)) {
+            self.commit(false);
+            self.tell_cadence(wanted_ns, interval_ns);
+            return;
+        }
+        let Some(mut job) = self.writer.take() else { return };
+        if committer.prepare_salvage(&mut job) {
+            self.sent_ns = now_ns;
+            self.writer.submit(job);
+        } else {
+            self.writer.put_back(job);
+        }
+    }
+
+    fn commit(&mut self, last: bool) -> bool {
+        let now_ns = self.clock.boottime_ns();
+        let Some(committer) = &mut self.committer else { return false };
+        let Some(mut job) = self.writer.take() else { return false };
+        let since_ns = self.last_commit_ns.map_or(self.plan.commit_ns, |last| now_ns - last);
+        self.budget.spend(4096, since_ns, now_ns);
+        let stamp = committer.stamp();
+        stamp.boottime_ns = now_ns;
+        stamp.monotonic_ns = self.clock.monotonic_ns();
+        stamp.realtime_ns = self.clock.realtime_ns();
+        stamp.synced = self.clock.synced();
+        stamp.budget_kib = self.budget.level_kib();
+        let records = (self.sampler.layout(), &self.rows, &self.events);
+        if !committer.prepare(records, last, &mut job) {
+            self.writer.put_back(job);
+            return false;
+        }
+        self.commit_now = false;
+        self.last_commit_ns = Some(now_ns);
+        self.sent_ns = now_ns;
+        self.writer.submit(job);
+        true
+    }
+
+    fn tell_cadence(&mut self, wanted_ns: u64, interval_ns: u64) {
+        if interval_ns == self.commit_interval_ns {
+            return;
+        }
+        self.commit_interval_ns = interval_ns;
+        let why: &[u8] =
+            if interval_ns > wanted_ns { b"the write budget is used up" } else { b"alert" };
+        if let Some(tick) = self.rows.tick(self.rows.next().saturating_sub(1)) {
+            let level = i64::from(self.budget.level_kib());
+            self.event(EventKind::CADENCE, tick, &[signed(interval_ns / 1_000_000), level], why);
+            self.commit_now = false;
+        }
+    }
+
+    /// An orderly end: the stop record as the last of the run, in two commits, one per lane (W11).
+    fn stop(mut self, reason: i64) -> Ended {
+        let deadline_ns = self.clock.boottime_ns().saturating_add(STOP_WAIT_NS);
+        self.tick();
+        self.settle(deadline_ns);
+        if let Some(tick) = self.rows.tick(self.rows.next().saturating_sub(1)) {
+            let words: &[u8] = match reason {
+                stop_reason::MACHINE_SHUTDOWN => b"machine shutdown",
+                stop_reason::SERVICE_STOP => b"service stopped",
+                stop_reason::SIGNAL => b"signal",
+                stop_reason::TIME_OVER => b"time asked for is over",
+                _ => b"error",
+            };
+            self.event(EventKind::STOP, tick, &[reason], words);
+        }
+        let before = self.pain.commits;
+        for last in [false, true] {
+            self.commit(last);
+            self.settle(deadline_ns);
+        }
+        let ended = Ended {
+            reason,
+            samples: self.pain.samples,
+            commits: self.pain.commits,
+            durable: self.pain.commits >= before + 2,
+        };
+        self.writer.end();
+        ended
+    }
+
+    /// Waits for the job that is out, and for the start scan, but not beyond the deadline.
+    fn settle(&mut self, deadline_ns: u64) {
+        while self.writer.is_busy() || self.committer.is_none() {
+            if self.poll_writer().is_err() {
+                return;
+            }
+            let now_ns = self.clock.boottime_ns();
+            if now_ns >= deadline_ns {
+                return;
+            }
+            // A second signal changes nothing: the end is near.
+            self.clock.wait(now_ns + 2_000_000);
+        }
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

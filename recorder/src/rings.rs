@@ -1,0 +1,198 @@
+//! Where the next frame may go (spec section 4, W5 and W9).
+//!
+//! A tail slot is reused only when its records stand in a durable history frame, far enough
+//! behind the place where the history is written next: then whatever one flash page takes with
+//! it has its copy elsewhere. Each tail slot therefore carries the history seq from which on it
+//! is free.
+
+use flightrec_format::place::Area;
+use flightrec_format::superblock::Geometry;
+
+use crate::frames::Berth;
+
+/// 64 KiB in slots: the largest flash page that we reckon with.
+pub const PAGE_SLOTS: u64 = 16;
+
+/// How far a start jumps ahead of the newest frame of the dead run, in seqs of the tail: half of
+/// them lie in each lane, a flash page apart.
+pub const START_JUMP: u64 = 33;
+
+/// What is known of one tail slot.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TailSlot {
+    /// History seq from which on the slot is free; 0: at once, `u64::MAX`: not sealed yet.
+    pub free_from: u64,
+    /// Tick of the last record in it.
+    pub last_tick: u64,
+    /// Written by this run.
+    pub own: bool,
+}
+
+/// The places of the frames to come.
+#[derive(Debug)]
+pub struct Rings {
+    geometry: Geometry,
+    tail_next: u64,
+    history_next: u64,
+    archive_next: u64,
+    tail: Box<[TailSlot]>,
+}
+
+impl Rings {
+    /// Goes on from the given seqs, with what is known of each tail slot.
+    #[must_use]
+    pub fn new(
+        geometry: Geometry,
+        (tail_next, history_next, archive_next): (u64, u64, u64),
+        tail: Box<[TailSlot]>,
+    ) -> Self {
+        Self { geometry, tail_next, history_next, archive_next, tail }
+    }
+
+    /// The geometry.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The next tail frame's place; `None` if every slot is still needed: seal first, then
+    /// [`Self::make_room`].
+    #[must_use]
+    pub fn tail(&self) -> Option<Berth> {
+        let lap = u64::from(self.geometry.lane_slots) * 2;
+        (self.tail_next..self.tail_next + lap).find_map(|seq| {
+            let slot = self.geometry.slot_of(Area::Tail, seq);
+            self.is_free(slot).then_some(Berth { seq, slot })
+        })
+    }
+
+    /// A tail frame with this last tick was given to the disk: whether it arrives or not, its
+    /// seq is spent, and its slot may hold the only copy.
+    pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {
+        self.tail_next = berth.seq + 1;
+        let slot = TailSlot { free_from: u64::MAX, last_tick, own: true };
+        if let Some(place) = self.tail_slot(berth.slot) {
+            *place = slot;
+        }
+    }
+
+    /// The place of a history frame of `slots`.
+    #[must_use]
+    pub fn history(&self, slots: u16) -> Berth {
+        let seq = self.geometry.history_seq(self.history_next, slots);
+        Berth { seq, slot: self.geometry.slot_of(Area::History, seq) }
+    }
+
+    /// A history frame of `slots` was given to the disk.
+    pub fn history_written(&mut self, berth: Berth, slots: u16) {
+        self.history_next = berth.seq + u64::from(slots);
+    }
+
+    /// A history frame with records up to `last_tick` of this run is durable.
+    pub fn history_durable(&mut self, last_tick: u64) {
+        let free_from = self.history_next + PAGE_SLOTS;
+        for slot in &mut self.tail {
+            if slot.own && slot.free_from == u64::MAX && slot.last_tick <= last_tick {
+                slot.free_from = free_from;
+            }
+        }
+    }
+
+    /// The tail slots of dead runs stand in the history now, up to the next free seq.
+    pub fn salvage_durable(&mut self) {
+        let free_from = self.history_next + PAGE_SLOTS;
+        for slot in &mut self.tail {
+            if !slot.own && slot.free_from == u64::MAX {
+                slot.free_from = free_from;
+            }
+        }
+    }
+
+    /// Skips history slots until some tail slot is free: the frames that hold its records are
+    /// then far enough behind. To be called when everything is sealed.
+    pub fn make_room(&mut self) {
+        let soonest = self.tail.iter().map(|slot| slot.free_from).min();
+        if let Some(free_from) = soonest.filter(|free_from| *free_from != u64::MAX) {
+            self.history_next = self.history_next.max(free_from);
+        }
+    }
+
+    /// The place of an archive frame.
+    #[must_use]
+    pub fn archive(&self) -> Berth {
+        let seq = self.archive_next;
+        Berth { seq, slot: self.geometry.slot_of(Area::Archive, seq) }
+    }
+
+    /// An archive frame was given to the disk.
+    pub fn archive_written(&mut self, berth: Berth) {
+        self.archive_next = berth.seq + 1;
+    }
+
+    fn is_free(&self, slot: u32) -> bool {
+        let Some(place) = self.tail.get(usize::try_from(slot).unwrap_or(usize::MAX)) else {
+            return false;
+        };
+        if place.free_from > self.history_next {
+            return false;
+        }
+        // A page around this slot must not hold the only copy of another run's records. Ours have
+        // theirs in the other lane.
+        let lane_slots = self.geometry.lane_slots;
+        let (lane, place) = (slot / lane_slots, slot % lane_slots);
+        let reach = u32::try_from(PAGE_SLOTS).unwrap_or(16);
+        let near = place.saturating_sub(reach)..(place + reach + 1).min(lane_slots);
+        near.map(|place| lane * lane_slots + place)
+            .filter_map(|slot| self.tail.get(usize::try_from(slot).unwrap_or(usize::MAX)))
+            .all(|slot| slot.own || slot.free_from != u64::MAX)
+    }
+
+    fn tail_slot(&mut self, slot: u32) -> Option<&mut TailSlot> {
+        self.tail.get_mut(usize::try_from(slot).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rings() -> Rings {
+        let geometry = Geometry::for_size(1 << 20).unwrap();
+        Rings::new(geometry, (1, 1, 1), vec![TailSlot::default(); 96].into_boxed_slice())
+    }
+
+    /// W5: a lap of the tail without a seal ends; with one it goes on where that is safe.
+    #[test]
+    fn a_tail_slot_is_not_reused_before_its_records_are_sealed_and_a_page_behind() {
+        let mut rings = rings();
+        for tick in 0..96 {
+            let berth = rings.tail().unwrap();
+            rings.tail_written(berth, tick);
+        }
+        assert!(rings.tail().is_none());
+        rings.history_written(rings.history(4), 4);
+        rings.history_durable(50);
+        assert!(rings.tail().is_none(), "sealed, but too near the next history write");
+        rings.make_room();
+        assert_eq!(rings.history(1).seq, 1 + 4 + 16);
+        assert_eq!(rings.tail().map(|berth| berth.seq), Some(97));
+    }
+
+    /// W5: what one page takes with it must not be the only copy of a dead run.
+    #[test]
+    fn no_slot_is_used_within_a_page_of_an_unsealed_frame_of_another_run() {
+        let mut rings = rings();
+        let dead = TailSlot { free_from: u64::MAX, last_tick: 7, own: false };
+        rings.tail[20] = dead;
+        for tick in 0..300 {
+            let Some(berth) = rings.tail() else { break };
+            assert!(berth.slot.abs_diff(20) > 16, "slot {}", berth.slot);
+            rings.tail_written(berth, tick);
+            rings.history_written(rings.history(16), 16);
+            rings.history_durable(tick);
+        }
+        rings.salvage_durable();
+        rings.make_room();
+        assert!(rings.tail().is_some());
+    }
+}

@@ -1,0 +1,340 @@
+//! `flightrecd run`: opens everything, tells what it could not have, and records.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flightrec_format::event::stop_reason;
+use flightrec_format::limits::FACTS_LEN_MAX;
+use flightrec_format::superblock::Superblock;
+use memmap2::MmapMut;
+
+use crate::clock::{Clock, Signal, SystemClock};
+use crate::config::Config;
+use crate::disk::{Disk, FileDisk};
+use crate::error::Error;
+use crate::frames::Compressor;
+use crate::recorder::{Ended, Plan, Recorder};
+use crate::resume::{Starter, find_superblock};
+use crate::sample::Layout;
+use crate::sampler::Sampler;
+use crate::slow::Slow;
+use crate::sources::{self, MACHINE, RANKS};
+use crate::sys::{self, StaticCompressor};
+use crate::writer::{AckLog, Writer};
+use crate::{facts, holder, place};
+
+/// What the command line asks for; `None` leaves it to the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Where the recording is.
+    pub recording: Option<PathBuf>,
+    /// End after this time.
+    pub for_ns: Option<u64>,
+    /// Time between samples.
+    pub interval_ns: Option<u64>,
+    /// Time between commits while calm.
+    pub commit_ns: Option<u64>,
+    /// Append `boot_id run tick` of every acknowledged sample to this file.
+    pub ack_log: Option<PathBuf>,
+}
+
+/// Where the unit's `ExecStop=` leaves the manager's state: `stopping` when the machine goes down.
+const MANAGER_STATE: &str = "/run/flightrec/manager-state";
+
+const CONFIG: &str = "/etc/flightrec.toml";
+
+/// Records until told to end.
+pub fn run(options: &RunOptions) -> Result<(), Error> {
+    let service = std::env::var_os("NOTIFY_SOCKET").is_some();
+    let (config, complaints) = configure(options, service)?;
+    // First of all: a signal from now on waits until it is asked for, in every thread.
+    sys::block_signals()
+        .map_err(|error| Error::new(format!("cannot block signals: {error}"), ""))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (disk, superblock) = open(&config.recording)?;
+    let missing = protect(&config);
+    if !service {
+        tell(&missing);
+    }
+    let plan = plan(&config, options, &superblock, complaints, &missing, &*clock)?;
+    notify("READY=1");
+    let ended = record(&config, options, plan, (disk, superblock), clock)?;
+    let durable = if ended.durable { "" } else { " The stop record could not be made durable." };
+    tell(&[format!("{} samples, {} commits.{durable}", ended.samples, ended.commits)]);
+    Ok(())
+}
+
+/// At a terminal a bad configuration is refused; a service records with defaults and says so.
+fn configure(options: &RunOptions, service: bool) -> Result<(Config, Vec<String>), Error> {
+    let path = options.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && options.config.is_none() => {
+            String::new()
+        }
+        Err(error) => {
+            let what = format!("cannot read the configuration {}: {error}", path.display());
+            if !service {
+                return Err(Error::new(what, "Name another with --config, or leave it out."));
+            }
+            tell(&[format!("{what}; recording with defaults")]);
+            String::new()
+        }
+    };
+    let (mut config, complaints) = if service {
+        Config::lenient(&text)
+    } else {
+        let config = Config::check(&text).map_err(|complaints| {
+            let first = complaints.first().map(ToString::to_string).unwrap_or_default();
+            let what = format!("{}: {first}", path.display());
+            Error::new(what, format!("`flightrecd check-config {}` tells all.", path.display()))
+        })?;
+        (config, Vec::new())
+    };
+    let complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    tell(&complaints);
+    if let Some(recording) = &options.recording {
+        config.recording.clone_from(recording);
+    }
+    if let Some(interval_ns) = options.interval_ns {
+        config.interval_ns = interval_ns;
+        config.commit_ns = config.commit_ns.max(interval_ns);
+        config.commit_dying_ns = config.commit_dying_ns.max(interval_ns);
+    }
+    if let Some(commit_ns) = options.commit_ns {
+        if commit_ns < config.interval_ns {
+            let what = "--commit is shorter than the sampling interval";
+            return Err(Error::new(what, "Every commit holds at least one sample."));
+        }
+        config.commit_ns = commit_ns;
+        config.commit_dying_ns = config.commit_dying_ns.min(commit_ns);
+    }
+    Ok((config, complaints))
+}
+
+/// Opens and locks the recording.
+fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
+    let shown = path.display();
+    let disk = FileDisk::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::new(
+            format!("there is no recording at {shown}"),
+            format!("Make one: flightrecd create {shown}"),
+        ),
+        io::ErrorKind::PermissionDenied => Error::new(
+            format!("no permission to write to {shown}"),
+            "Run as root, or record elsewhere with --recording PATH.",
+        ),
+        _ => Error::new(format!("cannot open {shown}: {error}"), ""),
+    })?;
+    match sys::lock_exclusive(disk.file()) {
+        Ok(true) => {}
+        Ok(false) => {
+            let pid = holder::find(path)
+                .map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
+            return Err(Error::new(
+                format!("another recorder{pid} is recording into {shown}"),
+                "Two would overwrite each other. Stop it, or record elsewhere with --recording PATH.",
+            ));
+        }
+        Err(error) => return Err(Error::new(format!("cannot lock {shown}: {error}"), "")),
+    }
+    let metadata = disk.file().metadata();
+    let metadata =
+        metadata.map_err(|error| Error::new(format!("cannot examine {shown}: {error}"), ""))?;
+    let mut disk = disk;
+    let superblock = find_superblock(&mut disk, metadata.len())
+        .map_err(|error| Error::new(format!("cannot read {shown}: {error}"), ""))?
+        .ok_or_else(|| {
+            Error::new(
+                format!("{shown} is not a recording that this version can write to"),
+                "No superblock of format 1 was found. Nothing was changed. Make a new one elsewhere: \
+                 flightrecd create PATH",
+            )
+        })?;
+    if superblock.geometry.size > metadata.len() {
+        return Err(Error::new(
+            format!(
+                "{shown} is cut: {} of {} bytes are there",
+                metadata.len(),
+                superblock.geometry.size
+            ),
+            "Recording into it would make it grow, which a power cut does not forgive. Nothing was \
+             changed. `flightrec dump` still reads it; make a new one with flightrecd create.",
+        ));
+    }
+    if superblock.compatible_flags != 0 {
+        return Err(Error::new(
+            format!("{shown} was made by a later version of flightrec"),
+            "Nothing was changed. Update flightrec, or make a new recording elsewhere.",
+        ));
+    }
+    Ok((disk, superblock))
+}
+
+/// Takes the protections that can be had; returns the sentences about those that cannot.
+fn protect(config: &Config) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut note = |what: &str, outcome: io::Result<()>| {
+        if let Err(error) = outcome {
+            missing.push(format!("{what}: {error}"));
+        }
+    };
+    note("priority", sys::set_nice(config.nice));
+    note("oom_score_adj", std::fs::write("/proc/self/oom_score_adj", "-900"));
+    note("io_flusher", sys::set_io_flusher());
+    if config.lock_memory {
+        note("lock_memory", sys::lock_memory());
+    }
+    missing
+}
+
+fn plan(
+    config: &Config,
+    options: &RunOptions,
+    superblock: &Superblock,
+    complaints: Vec<String>,
+    missing: &[String],
+    clock: &dyn Clock,
+) -> Result<Plan, Error> {
+    let place = place::inspect(&config.recording).map_err(|error| {
+        Error::new(format!("cannot examine {}: {error}", config.recording.display()), "")
+    })?;
+    let mut run_facts = facts::gather(config, &place, clock.realtime_ns(), Path::new("/"));
+    let pairs = missing.iter().map(|what| ("missing".to_owned(), what.clone()));
+    let defaults = complaints.iter().map(|what| ("config_default".to_owned(), what.clone()));
+    run_facts.facts.extend(pairs.chain(defaults));
+    facts::trim(&mut run_facts);
+    let mut encoded = vec![0; FACTS_LEN_MAX];
+    let len = run_facts.write(&mut encoded).unwrap_or(0);
+    encoded.truncate(len);
+    let mut run_id = [0; 8];
+    sys::random_bytes(&mut run_id)
+        .map_err(|error| Error::new(format!("no random numbers to be had: {error}"), ""))?;
+    let known = superblock.identity != [0; 16] && run_facts.identity != [0; 16];
+    Ok(Plan {
+        interval_ns: config.interval_ns,
+        commit_ns: config.commit_ns,
+        commit_dying_ns: config.commit_dying_ns,
+        until_ns: options.for_ns.map(|time_ns| clock.boottime_ns().saturating_add(time_ns)),
+        boot_id: boot_id(),
+        run_id,
+        facts: encoded,
+        complaints,
+        copied: known && superblock.identity != run_facts.identity,
+    })
+}
+
+/// Starts the threads and records.
+fn record(
+    config: &Config,
+    options: &RunOptions,
+    plan: Plan,
+    (disk, superblock): (FileDisk, Superblock),
+    clock: Arc<dyn Clock>,
+) -> Result<Ended, Error> {
+    let starter = Starter {
+        boot_id: plan.boot_id,
+        facts_crc: flightrec_format::facts::facts_crc(&plan.facts),
+    };
+    let failed = |what: &str, error: &io::Error| Error::new(format!("{what}: {error}"), "");
+    let ack_log = options.ack_log.as_deref().map(|path| ack_log(path, &plan)).transpose()?;
+    let opener = Box::new(move || Ok((Box::new(disk) as Box<dyn Disk>, superblock)));
+    let writer = Writer::start(opener, starter, clock.clone(), ack_log)
+        .map_err(|error| failed("cannot start the writer", &error))?;
+    let layout = Layout::new(MACHINE, RANKS);
+    let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
+    let slow = Slow::start(discovery).map_err(|error| failed("cannot start a thread", &error))?;
+    let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
+    let workspace = MmapMut::map_anon(StaticCompressor::workspace_size())
+        .map_err(|error| failed("no memory for zstd", &error))?;
+    let compressor = StaticCompressor::new(workspace)
+        .ok_or_else(|| Error::new("zstd refused its workspace", "This is a bug in flightrecd."))?;
+    let ended = Recorder::new(plan, clock, sampler, writer, Zstd(compressor))
+        .run(reason_of)
+        .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
+    drop(slow);
+    ended
+}
+
+struct Zstd(StaticCompressor);
+
+impl Compressor for Zstd {
+    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
+        self.0.compress(body, payload)
+    }
+}
+
+/// Only the service manager knows whether the machine goes down.
+fn reason_of(signal: Signal) -> i64 {
+    let stopping =
+        std::fs::read_to_string(MANAGER_STATE).is_ok_and(|state| state.trim() == "stopping");
+    match signal {
+        Signal::Terminate if stopping => stop_reason::MACHINE_SHUTDOWN,
+        Signal::Terminate if std::env::var_os("NOTIFY_SOCKET").is_some() => {
+            stop_reason::SERVICE_STOP
+        }
+        _ => stop_reason::SIGNAL,
+    }
+}
+
+/// A log of acknowledged samples, for tests: the line reaches the file before the next commit.
+fn ack_log(path: &Path, plan: &Plan) -> Result<AckLog, Error> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+        Error::new(format!("cannot open the acknowledgement log {}: {error}", path.display()), "")
+    })?;
+    let prefix = format!("{} {} ", hex(&plan.boot_id), hex(&plan.run_id));
+    let mut lines = Vec::with_capacity(64 << 10);
+    Ok(Box::new(move |ticks: &[u64]| {
+        lines.clear();
+        for tick in ticks {
+            // A full log loses lines, never the recording.
+            writeln!(lines, "{prefix}{tick}").ok();
+        }
+        file.write_all(&lines).ok();
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn boot_id() -> [u8; 16] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits = text.trim().bytes().filter(|byte| *byte != b'-');
+    let mut id = [0; 16];
+    for (index, digit) in digits.take(32).enumerate() {
+        let value = char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        if let Some(byte) = id.get_mut(index / 2) {
+            *byte = *byte << 4 | value.unwrap_or(0);
+        }
+    }
+    id
+}
+
+/// Tells the service manager, if there is one.
+fn notify(state: &str) {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match path.as_bytes().split_first() {
+        Some((b'@', name)) => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(&path),
+    };
+    let sent =
+        UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(state.as_bytes(), &address?));
+    // Without a manager that listens there is nobody to tell.
+    sent.ok();
+}
+
+/// One line each to the log.
+#[allow(clippy::print_stderr, reason = "state changes of the service, and only they")]
+fn tell(lines: &[String]) {
+    for line in lines {
+        eprintln!("flightrecd: {line}");
+    }
+}
