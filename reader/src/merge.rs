@@ -86,6 +86,12 @@ impl Joined {
         Some(Self { tick, time_ns, interval_ns, vitals, copies })
     }
 
+    /// The same without its copies, which keep whole frames in memory.
+    #[must_use]
+    pub fn without_copies(self) -> Self {
+        Self { copies: Vec::new(), ..self }
+    }
+
     /// Writes every reading that a copy holds into `out`; returns how many differ between copies.
     pub fn readings(&self, entities: &Entities, out: &mut Vec<Reading>) -> u64 {
         out.clear();

@@ -61,7 +61,7 @@ impl BootSummary {
         let last = timeline.last_sample(index);
         let date = |timeline: &mut Timeline, (run, sample): (usize, Joined)| {
             let dated = Dater::default().date(timeline, (index, run), &sample);
-            Mark { sample, dated }
+            Mark { sample: sample.without_copies(), dated }
         };
         let bounds = match (first, last) {
             (Some(first), Some(last)) => Some((date(timeline, first), date(timeline, last))),
@@ -112,16 +112,19 @@ impl BootSummary {
             Some(time) => format!("  {}", time.format("%a %Y-%m-%d")),
             None => String::new(),
         };
-        let mut lines =
-            wrap(&format!("boot {}{day}  {}", self.ordinal, self.ending(zone)), WIDTH, 2);
-        let mut newest = format!("newest durable sample {}", clock_and_offset(last, zone));
-        match (self.end, self.age_bound_s()) {
-            (End::Cut, Some(bound)) => {
-                newest.push_str(&format!("; at most {bound} s of samples after it were lost"));
-            }
-            (End::Cut, None) => newest.push_str("; what came after it was not yet durable"),
-            _ => {}
-        }
+        let offset = first_shown(last, zone).map(|time| time.format(" %:z").to_string());
+        let ending = self.ending(zone) + &offset.unwrap_or_default();
+        let mut lines = wrap(&format!("boot {}{day}  {ending}", self.ordinal), WIDTH, 2);
+        let time = clock(last.time_ms(), &last.dated, last.sample.time_ns, zone);
+        let newest = match (self.end, self.age_bound_s()) {
+            (End::Cut, Some(bound)) => format!(
+                "no stop record; newest durable sample {time}, at most {bound} s after it were lost"
+            ),
+            (End::Cut, None) => format!(
+                "no stop record; newest durable sample {time}, what came after it was not yet durable"
+            ),
+            _ => format!("newest durable sample {time}"),
+        };
         lines.extend(wrap(&newest, WIDTH, 2));
         if last.dated.clock == Clock::Unsynced {
             let age = units::duration(last.sample.time_ns);
@@ -154,19 +157,19 @@ impl BootSummary {
             End::Shutdown => format!("shut down in order at {stopped_at}"),
             End::Stopped => {
                 let reason = self.stop.as_ref().map_or("", |stop| reason(stop));
-                format!("recorder stopped at {stopped_at} ({reason}); nothing is known of what followed")
+                format!("recorder stopped ({reason}), the rest is not known, at {stopped_at}")
             }
-            End::Cut if self.current => format!(
-                "recorder gone after {newest} without a stop record; the machine still runs"
-            ),
+            End::Cut if self.current => {
+                format!("the machine runs, the recorder is gone since {newest}")
+            }
             End::Cut => match self.age_bound_s() {
                 Some(bound) => {
                     let later_ns = last.sample.time_ns + u128::from(bound) * 1_000_000_000;
                     let dated = &last.dated;
                     let later = clock(dated.at(later_ns), dated, later_ns, zone);
-                    format!("power lost between {newest} and {later} (no stop record)")
+                    format!("power lost between {newest} and {later}")
                 }
-                None => format!("power lost after {newest} (no stop record)"),
+                None => format!("power lost after {newest}"),
             },
         }
     }
@@ -207,13 +210,5 @@ pub fn clock(time_ms: Option<i128>, dated: &Dated, time_ns: u128, zone: Zone) ->
         }
         Some(time) => time.format("%H:%M:%S").to_string(),
         None => units::since_boot(time_ns),
-    }
-}
-
-fn clock_and_offset(mark: &Mark, zone: Zone) -> String {
-    let clock = clock(mark.time_ms(), &mark.dated, mark.sample.time_ns, zone);
-    match first_shown(mark, zone) {
-        Some(time) => format!("{clock} {}", time.format("%:z")),
-        None => format!("{clock} after boot"),
     }
 }
