@@ -46,9 +46,9 @@ impl Dated {
     /// Real time of a boot time, ms since 1970, rounded down.
     #[must_use]
     pub fn at(&self, time_ns: u128) -> Option<i128> {
-        let time_ms = i128::try_from(time_ns / 1_000_000).ok()?;
-        let ms = time_ms.checked_add(self.offset_ms?)?;
-        (self.clock != Clock::Unsynced || ms >= DATED_FROM_MS).then_some(ms)
+        let boottime_ms = i128::try_from(time_ns / 1_000_000).ok()?;
+        let dated = boottime_ms.checked_add(self.offset_ms?)?;
+        (self.clock != Clock::Unsynced || dated >= DATED_FROM_MS).then_some(dated)
     }
 }
 
@@ -59,9 +59,33 @@ type Anchor = (u128, i64);
 #[derive(Default)]
 pub struct Dater {
     boot: Option<usize>,
-    /// Outer `None`: not looked up yet.
-    before: Option<Option<Anchor>>,
-    after: Option<Option<Anchor>>,
+    before: Neighbour,
+    after: Neighbour,
+}
+
+/// The synchronised sample next to those that are none.
+#[derive(Clone, Copy, Default)]
+enum Neighbour {
+    /// Not looked up yet.
+    #[default]
+    Unasked,
+    /// There is none.
+    Missing,
+    /// This one.
+    Found(Anchor),
+}
+
+impl Neighbour {
+    /// What is known, or what `look` finds out.
+    fn get(&mut self, look: impl FnOnce() -> Option<Anchor>) -> Option<Anchor> {
+        if matches!(self, Self::Unasked) {
+            *self = look().map_or(Self::Missing, Self::Found);
+        }
+        match *self {
+            Self::Found(anchor) => Some(anchor),
+            Self::Unasked | Self::Missing => None,
+        }
+    }
 }
 
 impl Dater {
@@ -76,17 +100,15 @@ impl Dater {
             *self = Self { boot: Some(boot), ..Self::default() };
         }
         if let Some(anchor) = anchor(sample) {
-            self.before = Some(Some(anchor));
+            self.before = Neighbour::Found(anchor);
             // The one after may be this one; a later one is found when it is asked for.
-            if !matches!(self.after, Some(None)) {
-                self.after = None;
+            if !matches!(self.after, Neighbour::Missing) {
+                self.after = Neighbour::Unasked;
             }
             return Dated { offset_ms: Some(i128::from(anchor.1)), clock: Clock::Synced };
         }
-        let before =
-            *self.before.get_or_insert_with(|| anchor_before(timeline, (boot, run), sample.tick));
-        let after =
-            *self.after.get_or_insert_with(|| anchor_after(timeline, (boot, run), sample.tick));
+        let before = self.before.get(|| anchor_before(timeline, (boot, run), sample.tick));
+        let after = self.after.get(|| anchor_after(timeline, (boot, run), sample.tick));
         let (offset_ms, clock) = match (before, after) {
             (None, None) => (sample.vitals.offset_ms.map(i128::from), Clock::Unsynced),
             (Some(anchor), None) | (None, Some(anchor)) => {
@@ -121,9 +143,8 @@ fn anchor_before(
 ) -> Option<Anchor> {
     let fits = |sample: &Joined| anchor(sample).is_some();
     let own = timeline.last_in_run((boot, run), Some(tick), fits);
-    let found = own.or_else(|| {
-        (0..run).rev().find_map(|run| timeline.last_in_run((boot, run), None, fits))
-    });
+    let found = own
+        .or_else(|| (0..run).rev().find_map(|run| timeline.last_in_run((boot, run), None, fits)));
     found.as_ref().and_then(anchor)
 }
 
@@ -131,8 +152,7 @@ fn anchor_after(timeline: &mut Timeline, (boot, run): (usize, usize), tick: u64)
     let fits = |sample: &Joined| anchor(sample).is_some();
     let own = timeline.first_in_run((boot, run), tick.checked_add(1)?, fits);
     let count = timeline.boots.get(boot)?.runs.len();
-    let found = own.or_else(|| {
-        (run + 1..count).find_map(|run| timeline.first_in_run((boot, run), 0, fits))
-    });
+    let found = own
+        .or_else(|| (run + 1..count).find_map(|run| timeline.first_in_run((boot, run), 0, fits)));
     found.as_ref().and_then(anchor)
 }

@@ -40,7 +40,8 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         Format::Json => document(wish, names, &mut timeline, &window.parts, output.data)?,
         Format::Csv => csv(wish, names, &mut timeline, &window.parts, output.data)?,
     };
-    if seen.samples == 0 && seen.events == 0 {
+    let gone = gone_in(&timeline, &window.parts, &seen);
+    if seen.samples == 0 && seen.events == 0 && gone == 0 {
         return Err(Trouble::new(
             Outcome::Nothing,
             format!(
@@ -50,7 +51,6 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
             ),
         ));
     }
-    let gone = gone_in(&timeline, &window.parts, &seen);
     if gone > 0 && format != Format::Text {
         writeln!(
             output.remarks,
@@ -67,10 +67,8 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
 #[must_use]
 pub fn gone_in(timeline: &Timeline, parts: &[Part], seen: &Seen) -> u64 {
     let at_end = parts.iter().filter(|part| part.to == u64::MAX && part.dates.is_none());
-    let at_end: u64 = at_end
-        .filter_map(|part| timeline.run(part.boot, part.run))
-        .map(gap::gone_at_end)
-        .sum();
+    let at_end: u64 =
+        at_end.filter_map(|part| timeline.run(part.boot, part.run)).map(gap::gone_at_end).sum();
     seen.gone_samples.max(seen.gone_gaps).saturating_add(at_end)
 }
 
@@ -86,9 +84,9 @@ fn typing_zone(timeline: &mut Timeline, wish: &Dump) -> Zone {
 
 /// Parts without a frame left would only cost time.
 fn keep_what_is_dated(timeline: &mut Timeline, window: &mut Window) {
-    window.parts.retain(|part| {
-        timeline.run(part.boot, part.run).is_some_and(|run| !run.frames.is_empty())
-    });
+    window
+        .parts
+        .retain(|part| timeline.run(part.boot, part.run).is_some_and(|run| !run.frames.is_empty()));
 }
 
 /// Passes one sample of each step of `--every`, and everything that is no sample.

@@ -17,9 +17,7 @@ fn main() -> ExitCode {
     let color = match arguments.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
-        }
+        ColorChoice::Auto => anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
     };
     let mut data = BufWriter::with_capacity(BUFFER_SIZE, stdout.lock());
     let mut remarks = io::stderr();

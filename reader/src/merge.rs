@@ -81,8 +81,8 @@ impl Joined {
             commit_last_ms: get(series::COMMIT_LAST_MS).unwrap_or(0),
             commit_stuck_ms: get(series::COMMIT_STUCK_MS).unwrap_or(0),
         };
-        let time_ns = u128::from(tick) * u128::from(interval_ns)
-            + u128::from(vitals.late_ms) * 1_000_000;
+        let time_ns =
+            u128::from(tick) * u128::from(interval_ns) + u128::from(vitals.late_ms) * 1_000_000;
         Some(Self { tick, time_ns, interval_ns, vitals, copies })
     }
 

@@ -54,11 +54,13 @@ impl Trouble {
     }
 
     /// A command line that makes no sense.
+    #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Outcome::Usage, message)
     }
 
     /// What the system said about `path`, in our words.
+    #[must_use]
     pub fn open(path: &Path, error: &io::Error) -> Self {
         let shown = crate::views::text::escape(&path.to_string_lossy());
         let (outcome, message) = match error.kind() {

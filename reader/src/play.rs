@@ -106,8 +106,8 @@ struct Player<'a> {
     timeline: &'a mut Timeline,
     visit: &'a mut dyn FnMut(&Timeline, Item<'_>) -> Result<(), Trouble>,
     dater: Dater,
-    /// The last sample shown.
-    before: Option<Stand>,
+    /// The last sample met, and its real time.
+    before: Option<(Stand, Option<i128>)>,
     seen: Seen,
     /// Kept between samples, to spare the allocator.
     readings: Vec<Reading>,
@@ -121,14 +121,21 @@ impl Player<'_> {
         let mut dated: Option<Dated> = None;
         if part.from > 0 {
             if let Some(sample) = self.timeline.last_in_run(at, Some(part.from), |_| true) {
-                dated = Some(self.dater.date(self.timeline, at, &sample));
-                self.before = Some(Stand { at, sample });
+                let date = self.dater.date(self.timeline, at, &sample);
+                dated = Some(date);
+                let time_ms = date.at(sample.time_ns);
+                self.before = Some((Stand { at, sample }, time_ms));
             }
         } else if first {
-            self.before = self.timeline.last_before(at);
+            self.before = self.timeline.last_before(at).map(|stand| {
+                let date = Dater::default().date(self.timeline, stand.at, &stand.sample);
+                let time_ms = date.at(stand.sample.time_ns);
+                (stand, time_ms)
+            });
         }
         // What lies between this boot and the one before is no part of this one.
-        let begun = !first || self.before.as_ref().is_none_or(|before| before.at.0 == part.boot);
+        let begun =
+            !first || self.before.as_ref().is_none_or(|(before, _)| before.at.0 == part.boot);
         let mut waiting: Vec<EventAt> = Vec::new();
         let mut shown = false;
         while let Some(sample) = merge.next(&mut self.timeline.recover) {
@@ -143,14 +150,16 @@ impl Player<'_> {
                 self.event(part, at, told, dated.unwrap_or(date))?;
             }
             dated = Some(date);
-            if part.holds(date.at(stand.sample.time_ns)) {
-                if shown || (begun && first_gap_matters(part, self.before.as_ref(), at)) {
-                    self.gap(&stand)?;
-                }
+            let time_ms = date.at(stand.sample.time_ns);
+            let before_ms = self.before.as_ref().and_then(|(_, time_ms)| *time_ms);
+            if part.touches(before_ms, time_ms) && (shown || begun) {
+                self.gap(&stand)?;
+            }
+            if part.holds(time_ms) {
                 shown = true;
                 self.sample(stand.clone(), date)?;
             }
-            self.before = Some(stand);
+            self.before = Some((stand, time_ms));
             for told in merge.events_until(tick) {
                 self.event(part, at, told, date)?;
             }
@@ -159,25 +168,28 @@ impl Player<'_> {
             self.event(part, at, told, dated.unwrap_or_default())?;
         }
         // The window may end inside a gap, and what that gap swallowed was asked for too.
-        if let Some(next) = part.to.checked_add(1).filter(|_| shown) {
-            let before = self.before.as_ref().map(|before| before.sample.tick);
-            if before.is_some_and(|tick| tick < part.to) && part.dates.is_none() {
-                if let Some(sample) = self.timeline.first_in_run(at, next, |_| true) {
-                    self.gap(&Stand { at, sample })?;
-                }
+        if let Some(next) = part.to.checked_add(1)
+            && self.before.as_ref().is_some_and(|(before, _)| before.at == at)
+            && let Some(sample) = self.timeline.first_in_run(at, next, |_| true)
+        {
+            let time_ms = self.dater.date(self.timeline, at, &sample).at(sample.time_ns);
+            let before_ms = self.before.as_ref().and_then(|(_, time_ms)| *time_ms);
+            if part.touches(before_ms, time_ms) {
+                self.gap(&Stand { at, sample })?;
             }
         }
         Ok(())
     }
 
     fn gap(&mut self, stand: &Stand) -> Result<(), Trouble> {
-        let Some(gap) = gap::before(self.timeline, self.before.as_ref(), stand) else {
+        let before = self.before.as_ref().map(|(before, _)| before);
+        let Some(gap) = gap::before(self.timeline, before, stand) else {
             return Ok(());
         };
         if gap.cause == gap::Cause::Damaged {
             self.seen.gone_gaps += 1;
             let vitals = |stand: &Stand| stand.sample.vitals.samples.unwrap_or(0);
-            let taken = vitals(stand).saturating_sub(self.before.as_ref().map_or(0, vitals));
+            let taken = vitals(stand).saturating_sub(before.map_or(0, vitals));
             self.seen.gone_samples += taken.saturating_sub(1);
         }
         (self.visit)(self.timeline, Item::Gap(&gap))
@@ -221,13 +233,12 @@ impl Part {
     fn holds(&self, time_ms: Option<i128>) -> bool {
         self.dates.is_none_or(|(from, to)| time_ms.is_some_and(|time| from <= time && time <= to))
     }
-}
 
-/// Whether the gap before the first sample shown of a part is part of what was asked for: not
-/// when real time bounds begin in the middle of the run.
-fn first_gap_matters(part: &Part, before: Option<&Stand>, at: (usize, usize)) -> bool {
-    match (part.dates, before) {
-        (None, _) | (Some(_), None) => true,
-        (Some(_), Some(before)) => before.at == at,
+    /// Whether real time bounds let anything in of what lies between two samples.
+    fn touches(&self, before_ms: Option<i128>, after_ms: Option<i128>) -> bool {
+        self.dates.is_none_or(|(from, to)| {
+            before_ms.is_none_or(|before| before <= to)
+                && after_ms.is_some_and(|after| from <= after)
+        })
     }
 }

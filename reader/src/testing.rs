@@ -308,9 +308,8 @@ fn samples(out: &mut Writer<'_>, run: &TestRun, ticks: &[u64]) {
     write_group(out, 0, &all, ticks.len(), &numbers.iter().copied());
     write_group(out, 1, &all, ticks.len(), &[141, 144].into_iter());
     write_group(out, 2, &all, ticks.len(), &[201, 205].into_iter());
-    let mut columns: Vec<Vec<u64>> = (0..numbers.len())
-        .map(|column| rows.iter().map(|row| row[column].1).collect())
-        .collect();
+    let mut columns: Vec<Vec<u64>> =
+        (0..numbers.len()).map(|column| rows.iter().map(|row| row[column].1).collect()).collect();
     for place in 0..2 {
         columns.push(ticks.iter().map(|tick| disk(*tick)[place].1).collect());
     }

@@ -82,10 +82,7 @@ fn the_table_fits_80_columns_and_says_how_the_boot_ended() {
     let (code, text, _) = dump(&two_boots(), &[]);
     assert_eq!(code, 0);
     let first = text.lines().next().unwrap();
-    assert_eq!(
-        first,
-        "boot 2  Sun 2026-11-22  power lost between 09:33:20 and 09:33:31 +01:00"
-    );
+    assert_eq!(first, "boot 2  Sun 2026-11-22  power lost between 09:33:20 and 09:33:31 +01:00");
     assert!(text.contains("no stop record; newest durable sample 09:33:20"), "{text}");
     assert!(text.contains("at most 11 s after it were lost"), "{text}");
     assert!(text.contains("! alert calm -> dying: swap traffic"), "{text}");
@@ -206,6 +203,9 @@ fn damaged_history_is_a_gap_with_its_cause_and_exit_3() {
     assert_eq!(gap["gap"]["cause"], "damaged");
     let (code, text, _) = dump(&builder, &["--last", "2m"]);
     assert_eq!(code, 0, "{text}");
+    let (code, text, _) = dump(&builder, &["--at", "09:25", "--format", "jsonl"]);
+    assert_eq!((code, lines(&text)[0]["gap"]["cause"].as_str()), (3, Some("damaged")));
+    assert_eq!(dump(&builder, &["--at", "09:10"]).0, 0);
     let file = builder.file();
     let (code, text, _) = flightrec(&["verify", file.path().to_str().unwrap()]);
     assert_eq!(code, 3);
@@ -250,7 +250,8 @@ fn rates_are_growth_per_second_and_absent_where_a_counter_went_back() {
 #[test]
 fn chosen_series_become_columns_and_csv_has_one_row_a_sample() {
     let builder = two_boots();
-    let (_, text, _) = dump(&builder, &["--last", "5s", "--series", "load.1m", "--series", "disk.*"]);
+    let (_, text, _) =
+        dump(&builder, &["--last", "5s", "--series", "load.1m", "--series", "disk.*"]);
     let title = "time       load.1m  disk.mmcblk0.read_bytes  disk.mmcblk0.write_bytes";
     assert!(text.contains(title), "{text}");
     let (code, text, _) = dump(&builder, &["--last", "5s", "--format", "csv"]);
@@ -293,8 +294,8 @@ fn what_is_no_recording_is_refused_with_4_and_a_hint() {
     };
     assert_eq!(code(b""), 4);
     assert_eq!(code(b"#!/bin/sh\n"), 4);
-    assert_eq!(code(&[0; 1 << 20]), 4);
-    assert_eq!(code(&[0xff; 70_000]), 4);
+    assert_eq!(code(&vec![0; 1 << 20]), 4);
+    assert_eq!(code(&vec![0xff; 70_000]), 4);
     assert_eq!(code(&Builder::new(MIB).bytes), 5);
     assert_eq!(flightrec(&["dump", "/nonexistent/x"]).0, 4);
     assert_eq!(flightrec(&["dump", "/tmp"]).0, 4);
@@ -347,7 +348,7 @@ fn a_full_recording_to_measure_with() {
 #[test]
 fn no_bytes_make_any_command_panic() {
     let seed = std::env::var("FLIGHTREC_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| crate::zone::now_ms() as u64);
+    let seed: u64 = seed.unwrap_or_else(|| u64::try_from(crate::zone::now_ms()).unwrap());
     println!("FLIGHTREC_SEED={seed}");
     let mut state = seed | 1;
     let mut random = move |below: usize| {

@@ -88,7 +88,7 @@ pub fn rate_of(series: u16, before: u64, after: u64, elapsed_ns: u128) -> Option
 /// Names of readings, worked out once each.
 #[derive(Default)]
 pub struct Names {
-    names: HashMap<(usize, u16), Option<String>>,
+    known: HashMap<(usize, u16), Option<String>>,
     wanted: Vec<Pattern>,
     suffix: bool,
 }
@@ -101,13 +101,13 @@ impl Names {
             .iter()
             .map(|glob| Pattern::new(glob).map_err(|why| format!("--series {glob}: {why}")))
             .collect::<Result<_, _>>()?;
-        Ok(Self { names: HashMap::new(), wanted, suffix: rates })
+        Ok(Self { known: HashMap::new(), wanted, suffix: rates })
     }
 
     /// The name of a reading, if it is wanted.
     pub fn get(&mut self, entities: &Entities, reading: &Reading) -> Option<&str> {
-        let Self { names, wanted, suffix } = self;
-        names
+        let Self { known, wanted, suffix } = self;
+        known
             .entry((reading.entity, reading.series))
             .or_insert_with(|| {
                 let mut name = name_of(reading.series, entities.get(reading.entity)?);

@@ -76,7 +76,9 @@ impl Window {
             Some("all") => {
                 let parts = match wish.last {
                     None => whole(timeline, 0..timeline.boots.len()),
-                    Some(_) => return Err(Trouble::usage("--boot all and --last do not go together")),
+                    Some(_) => {
+                        return Err(Trouble::usage("--boot all and --last do not go together"));
+                    }
                 };
                 return Ok(Self { parts, chosen: "the whole recording".to_owned() });
             }
@@ -118,8 +120,7 @@ impl Window {
                 .map(Some)
                 .ok_or_else(|| Trouble::usage("a time that no calendar has")),
         };
-        let (since, until, at) =
-            (resolve(&wish.since)?, resolve(&wish.until)?, resolve(&wish.at)?);
+        let (since, until, at) = (resolve(&wish.since)?, resolve(&wish.until)?, resolve(&wish.at)?);
         let (from, to) = match (at, wish.last) {
             (Some(at), _) => (at - AROUND_MS, at + AROUND_MS),
             (None, Some(last)) => {
@@ -130,7 +131,9 @@ impl Window {
             (None, None) => (since.unwrap_or(i128::MIN), until.unwrap_or(i128::MAX)),
         };
         if from > to {
-            return Err(Trouble::usage("the window ends before it begins; swap --since and --until"));
+            return Err(Trouble::usage(
+                "the window ends before it begins; swap --since and --until",
+            ));
         }
         let mut parts = Vec::new();
         for boot in boots {
@@ -284,9 +287,9 @@ fn narrow(timeline: &Timeline, mut part: Part, from_ms: i128, to_ms: i128) -> Op
         part.to = u64::try_from(last).unwrap_or(if last < 0 { 0 } else { u64::MAX });
     }
     part.dates = Some((from_ms, to_ms));
+    // Also if no frame lies inside: it may be just the one that is gone.
     let frames = &boot.runs.get(part.run)?.frames;
-    let reaches = |frame: &crate::scan::Frame| {
-        frame.last_tick >= part.from && frame.first_tick <= part.to
-    };
-    frames.iter().any(reaches).then_some(part)
+    let begins = frames.first()?.first_tick;
+    let ends = frames.iter().map(|frame| frame.last_tick).max()?;
+    (ends >= part.from && begins <= part.to).then_some(part)
 }

@@ -91,9 +91,7 @@ pub fn now_ms() -> i128 {
 pub fn rfc3339(time_ms: i128) -> Option<String> {
     let time = DateTime::<Utc>::from_timestamp_millis(i64::try_from(time_ms).ok()?)?;
     let year = chrono::Datelike::year(&time);
-    (1970..=9999)
-        .contains(&year)
-        .then(|| format!("{}", time.format("%Y-%m-%dT%H:%M:%S%.3fZ")))
+    (1970..=9999).contains(&year).then(|| format!("{}", time.format("%Y-%m-%dT%H:%M:%S%.3fZ")))
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Table<'_, '_> {
                 self.events += 1;
                 let time_ns = event.told.time_ns();
                 let zone = self.zone(event.at.0);
-                let time = row_clock(event.dated.at(time_ns), &event.dated, time_ns, zone);
+                let time = row_clock(&event.dated, time_ns, zone);
                 let line = row(&time, &event.told);
                 self.print(&line, if is_grave(&event.told) { "31" } else { "" })
             }

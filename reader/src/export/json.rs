@@ -69,9 +69,10 @@ impl Objects {
 
     fn sample(&mut self, out: &mut String, timeline: &Timeline, sample: &Sample) {
         let joined = &sample.stand.sample;
-        let elapsed = self.rates.as_mut().map_or(0, |rates| {
-            rates.next(sample.stand.at.0, joined.time_ns, &sample.readings)
-        });
+        let elapsed = self
+            .rates
+            .as_mut()
+            .map_or(0, |rates| rates.next(sample.stand.at.0, joined.time_ns, &sample.readings));
         out.push_str("{\"schema\":1,");
         moment(out, timeline, sample.stand.at, joined.tick, joined.time_ns, &sample.dated);
         let entities = &timeline.recover.entities;

@@ -15,10 +15,11 @@ pub fn lines(summaries: &[BootSummary], asked: Option<Zone>) -> Vec<String> {
             None => "only events are left".to_owned(),
             Some((first, _)) => match first.time_ms().and_then(|time| zone.show(time)) {
                 Some(time) => {
-                    let sure = if first.dated.clock == crate::date::Clock::Unsynced { "~" } else { "" };
+                    let sure =
+                        if first.dated.clock == crate::date::Clock::Unsynced { "~" } else { "" };
                     format!("{sure}{}", time.format("%a %Y-%m-%d %H:%M %:z"))
                 }
-                None => clock(None, &first.dated, first.sample.time_ns, zone) + " after boot",
+                None => clock(&first.dated, first.sample.time_ns, zone) + " after boot",
             },
         };
         lines.push(format!(

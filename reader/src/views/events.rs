@@ -63,7 +63,9 @@ pub fn row(time: &str, told: &EventAt) -> String {
 #[must_use]
 pub fn gap_row(gap: &Gap, dated: &Dated, zone: crate::zone::Zone) -> String {
     let length = match (gap.from_ns, gap.to_ns) {
-        (Some(from), Some(to)) => format!("{} without samples: ", units::duration(to - from.min(to))),
+        (Some(from), Some(to)) => {
+            format!("{} without samples: ", units::duration(to - from.min(to)))
+        }
         _ => String::new(),
     };
     let meaning = match gap.cause {
@@ -78,7 +80,7 @@ pub fn gap_row(gap: &Gap, dated: &Dated, zone: crate::zone::Zone) -> String {
     };
     let time = gap.from_ns.map_or_else(
         || "        ".to_owned(),
-        |from| crate::views::stress::row_clock(dated.at(from), dated, from, zone),
+        |from| crate::views::stress::row_clock(dated, from, zone),
     );
     fit(&format!("{time}  . {length}{meaning}"), WIDTH)
 }

@@ -82,9 +82,9 @@ impl BootSummary {
     /// Time from its first sample to its last.
     #[must_use]
     pub fn recorded_ns(&self) -> u128 {
-        self.bounds.as_ref().map_or(0, |(first, last)| {
-            last.sample.time_ns.saturating_sub(first.sample.time_ns)
-        })
+        self.bounds
+            .as_ref()
+            .map_or(0, |(first, last)| last.sample.time_ns.saturating_sub(first.sample.time_ns))
     }
 
     /// At a cut: how much newer than the newest durable sample others may have been. The commit
@@ -115,7 +115,7 @@ impl BootSummary {
         let offset = first_shown(last, zone).map(|time| time.format(" %:z").to_string());
         let ending = self.ending(zone) + &offset.unwrap_or_default();
         let mut lines = wrap(&format!("boot {}{day}  {ending}", self.ordinal), WIDTH, 2);
-        let time = clock(last.time_ms(), &last.dated, last.sample.time_ns, zone);
+        let time = clock(&last.dated, last.sample.time_ns, zone);
         let newest = match (self.end, self.age_bound_s()) {
             (End::Cut, Some(bound)) => format!(
                 "no stop record; newest durable sample {time}, at most {bound} s after it were lost"
@@ -134,7 +134,9 @@ impl BootSummary {
             );
             lines.extend(wrap(&line, WIDTH, 2));
         } else if first.dated.clock == Clock::Redated {
-            lines.push("dated back from its synchronised samples, from before it knew the time".into());
+            lines.push(
+                "dated back from its synchronised samples, from before it knew the time".into(),
+            );
         }
         if let Some(machine) = self.machine() {
             lines.extend(wrap(&machine, WIDTH, 2));
@@ -146,10 +148,10 @@ impl BootSummary {
     #[must_use]
     pub fn ending(&self, zone: Zone) -> String {
         let Some((_, last)) = &self.bounds else { return self.end.name().to_owned() };
-        let newest = clock(last.time_ms(), &last.dated, last.sample.time_ns, zone);
+        let newest = clock(&last.dated, last.sample.time_ns, zone);
         let stop = |stop: &EventAt| {
             let dated = &last.dated;
-            clock(dated.at(stop.time_ns()), dated, stop.time_ns(), zone)
+            clock(dated, stop.time_ns(), zone)
         };
         let stopped_at = self.stop.as_ref().map_or_else(|| newest.clone(), stop);
         match self.end {
@@ -166,7 +168,7 @@ impl BootSummary {
                 Some(bound) => {
                     let later_ns = last.sample.time_ns + u128::from(bound) * 1_000_000_000;
                     let dated = &last.dated;
-                    let later = clock(dated.at(later_ns), dated, later_ns, zone);
+                    let later = clock(dated, later_ns, zone);
                     format!("power lost between {newest} and {later}")
                 }
                 None => format!("power lost after {newest}"),
@@ -203,8 +205,8 @@ fn reason(stop: &EventAt) -> &'static str {
 
 /// Time of day; with `~` if nobody vouches for it, since boot if there is no date at all.
 #[must_use]
-pub fn clock(time_ms: Option<i128>, dated: &Dated, time_ns: u128, zone: Zone) -> String {
-    match time_ms.and_then(|time| zone.show(time)) {
+pub fn clock(dated: &Dated, time_ns: u128, zone: Zone) -> String {
+    match dated.at(time_ns).and_then(|time| zone.show(time)) {
         Some(time) if dated.clock == Clock::Unsynced => {
             format!("~{} ({})", time.format("%H:%M:%S"), units::since_boot(time_ns))
         }

@@ -66,7 +66,7 @@ impl SeriesTable {
     pub fn title(&self) -> String {
         let mut line = format!("{:<9}", "time");
         for (name, width) in &self.columns {
-            line.push_str(&format!("  {:>width$}", escape(name)));
+            put!(&mut line, "  {:>width$}", escape(name));
         }
         line
     }
@@ -80,19 +80,20 @@ impl SeriesTable {
             }
         }
         let time_ns = sample.stand.sample.time_ns;
-        let time = row_clock(sample.time_ms(), &sample.dated, time_ns, zone);
+        let time = row_clock(&sample.dated, time_ns, zone);
         let mut line = format!("{time:<9}");
         for ((_, width), cell) in self.columns.iter().zip(cells) {
-            line.push_str(&format!("  {:>width$}", cell.unwrap_or_else(|| "-".to_owned())));
+            put!(&mut line, "  {:>width$}", cell.unwrap_or_else(|| "-".to_owned()));
         }
         line
     }
 
     fn cells(&mut self, timeline: &Timeline, sample: &Sample) -> Vec<(String, String)> {
         let joined = &sample.stand.sample;
-        let elapsed = self.rates.as_mut().map_or(0, |rates| {
-            rates.next(sample.stand.at.0, joined.time_ns, &sample.readings)
-        });
+        let elapsed = self
+            .rates
+            .as_mut()
+            .map_or(0, |rates| rates.next(sample.stand.at.0, joined.time_ns, &sample.readings));
         let entities = &timeline.recover.entities;
         let mut cells = Vec::new();
         for reading in &sample.readings {

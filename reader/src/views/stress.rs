@@ -70,7 +70,7 @@ impl Row {
     #[must_use]
     pub fn line(&self, zone: Zone) -> String {
         const WIDTHS: [usize; COLUMNS] = [5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6];
-        let time = row_clock(self.dated.at(self.time_ns), &self.dated, self.time_ns, zone);
+        let time = row_clock(&self.dated, self.time_ns, zone);
         let mut line = format!("{time:<9}");
         for (column, (cell, width)) in self.cells.iter().zip(WIDTHS).enumerate() {
             let text = match cell {
@@ -82,7 +82,7 @@ impl Row {
                     _ => units::count(*value),
                 },
             };
-            line.push_str(&format!(" {text:>width$}"));
+            put!(&mut line, " {text:>width$}");
         }
         line
     }
@@ -94,8 +94,8 @@ fn load(value: f64) -> String {
 
 /// Time of day in a row: `07:38:41`, `~07:38:41` if nobody vouches for it, else since boot.
 #[must_use]
-pub fn row_clock(time_ms: Option<i128>, dated: &Dated, time_ns: u128, zone: Zone) -> String {
-    match time_ms.and_then(|time| zone.show(time)) {
+pub fn row_clock(dated: &Dated, time_ns: u128, zone: Zone) -> String {
+    match dated.at(time_ns).and_then(|time| zone.show(time)) {
         Some(time) if dated.clock == Clock::Unsynced => time.format("~%H:%M:%S").to_string(),
         Some(time) => time.format("%H:%M:%S").to_string(),
         None => units::since_boot(time_ns),

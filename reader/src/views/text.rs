@@ -77,10 +77,7 @@ mod tests {
     #[test]
     fn nothing_from_a_recording_can_command_a_terminal() {
         let hostile = "a\x1b[2J\u{9b}31m\r\n\u{202e}b";
-        assert_eq!(
-            escape_for(hostile, true),
-            "a\\u{1b}[2J\\u{9b}31m\\u{d}\\u{a}\\u{202e}b"
-        );
+        assert_eq!(escape_for(hostile, true), "a\\u{1b}[2J\\u{9b}31m\\u{d}\\u{a}\\u{202e}b");
         assert_eq!(escape_for("Küche", true), "Küche");
         assert_eq!(escape_for("Küche", false), "K\\u{fc}che");
     }
