@@ -1,1 +1,4 @@
 //! Tests that span the rooms.
+#![cfg(test)]
+
+mod spec;

@@ -191,7 +191,7 @@ impl Header {
         }
     }
 
-    /// Row 8 of the verdict table: what no writer would write.
+    /// Row 8 of the verdict table, F1 and F6: what no writer would write.
     fn check(&self) -> Result<(), Malformed> {
         let slots_max = if self.area == Area::History { FRAME_SLOTS_MAX } else { 1 };
         if !(1..=slots_max).contains(&self.slots) {

@@ -1,1 +1,3 @@
 //! The small world that tests run the real programs in.
+
+pub mod example;
