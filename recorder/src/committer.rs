@@ -204,7 +204,8 @@ impl<C: Compressor> Committer<C> {
 
     /// Fills a job with salvage copies, if any are left and the first commit is done (W10).
     pub fn prepare_salvage(&mut self, job: &mut Job) -> bool {
-        if self.salvage.is_empty() || self.acked[1] == 0 {
+        // Before the first commit only if it finds no room: the dead run fills a small tail.
+        if self.salvage.is_empty() || (self.acked[1] == 0 && self.rings.tail().is_some()) {
             return false;
         }
         job.clear();

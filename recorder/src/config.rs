@@ -50,6 +50,13 @@ impl Default for Config {
     }
 }
 
+/// As a file that says everything: what holds, for somebody who asks.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        KEYS.iter().try_for_each(|key| writeln!(f, "{} = {}", key.name, (key.show)(self)))
+    }
+}
+
 /// One thing that is wrong in the file, and what holds instead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Complaint {
@@ -107,7 +114,7 @@ const KEYS: &[Key] = &[
         allowed: "\"10ms\" to \"60s\" in whole milliseconds",
         show: |config| quoted(&show_duration(config.interval_ns)),
         set: |config, value| {
-            config.interval_ns = duration(value, 10 * MS, MINUTE)?;
+            config.interval_ns = interval_ns(&take::<String>(value)?)?;
             Ok(())
         },
     },
@@ -116,7 +123,7 @@ const KEYS: &[Key] = &[
         allowed: "\"10ms\" to \"10m\", not below interval",
         show: |config| quoted(&show_duration(config.commit_ns)),
         set: |config, value| {
-            config.commit_ns = duration(value, 10 * MS, COMMIT_MAX_NS)?;
+            config.commit_ns = commit_ns(&take::<String>(value)?)?;
             Ok(())
         },
     },
@@ -125,7 +132,7 @@ const KEYS: &[Key] = &[
         allowed: "\"10ms\" to \"10m\", not below interval, not above commit",
         show: |config| quoted(&show_duration(config.commit_dying_ns)),
         set: |config, value| {
-            config.commit_dying_ns = duration(value, 10 * MS, COMMIT_MAX_NS)?;
+            config.commit_dying_ns = commit_ns(&take::<String>(value)?)?;
             Ok(())
         },
     },
@@ -265,9 +272,18 @@ fn take<T: DeserializeOwned>(value: toml::Spanned<DeValue<'_>>) -> Result<T, Str
         .map_err(|error| error.message().to_owned())
 }
 
-fn duration(value: toml::Spanned<DeValue<'_>>, least: u64, most: u64) -> Result<u64, String> {
-    let text: String = take(value)?;
-    let ns = duration_ns(&text)?;
+/// A time between samples, from the file or the command line.
+pub fn interval_ns(text: &str) -> Result<u64, String> {
+    within(text, 10 * MS, MINUTE)
+}
+
+/// A time between commits, from the file or the command line.
+pub fn commit_ns(text: &str) -> Result<u64, String> {
+    within(text, 10 * MS, COMMIT_MAX_NS)
+}
+
+fn within(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let ns = duration_ns(text)?;
     if (least..=most).contains(&ns) { Ok(ns) } else { Err(format!("{text:?} is out of range")) }
 }
 

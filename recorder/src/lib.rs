@@ -1,9 +1,11 @@
 //! recorder
 pub mod alert;
+pub mod args;
 pub mod budget;
 pub mod clock;
 pub mod committer;
 pub mod config;
+pub mod create;
 pub mod disk;
 pub mod encoder;
 pub mod error;

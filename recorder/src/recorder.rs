@@ -374,11 +374,12 @@ impl<C: Compressor> Recorder<C> {
         let due = since_ns.is_none_or(|since| since + self.plan.interval_ns / 2 >= interval_ns);
         let urgent = (self.commit_now || committer.has_backlog(&self.rows))
             && since_ns.is_none_or(|since| since >= COMMIT_APART_NS - COMMIT_APART_NS / 20);
-        if fresh && (due || urgent || committer.fills_half(&self.rows)) {
-            self.commit(false);
+        let due = due || urgent || committer.fills_half(&self.rows);
+        if fresh && due && self.commit(false) {
             self.tell_cadence(wanted_ns, interval_ns);
             return;
         }
+        let Some(committer) = &mut self.committer else { return };
         let Some(mut job) = self.writer.take() else { return };
         if committer.prepare_salvage(&mut job) {
             self.sent_ns = now_ns;

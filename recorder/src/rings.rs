@@ -62,7 +62,8 @@ impl Rings {
         let lap = u64::from(self.geometry.lane_slots) * 2;
         (self.tail_next..self.tail_next + lap).find_map(|seq| {
             let slot = self.geometry.slot_of(Area::Tail, seq);
-            self.is_free(slot).then_some(Berth { seq, slot })
+            let free = self.free_from(slot)? <= self.history_next;
+            free.then_some(Berth { seq, slot })
         })
     }
 
@@ -109,10 +110,10 @@ impl Rings {
     }
 
     /// Skips history slots until some tail slot is free: the frames that hold its records are
-    /// then far enough behind. To be called when everything is sealed.
+    /// then far enough behind. Of no use where everything is unsealed.
     pub fn make_room(&mut self) {
-        let soonest = self.tail.iter().map(|slot| slot.free_from).min();
-        if let Some(free_from) = soonest.filter(|free_from| *free_from != u64::MAX) {
+        let slots = 0..self.geometry.lane_slots * 2;
+        if let Some(free_from) = slots.filter_map(|slot| self.free_from(slot)).min() {
             self.history_next = self.history_next.max(free_from);
         }
     }
@@ -129,22 +130,24 @@ impl Rings {
         self.archive_next = berth.seq + 1;
     }
 
-    fn is_free(&self, slot: u32) -> bool {
-        let Some(place) = self.tail.get(usize::try_from(slot).unwrap_or(usize::MAX)) else {
-            return false;
-        };
-        if place.free_from > self.history_next {
-            return false;
+    /// History seq from which on a tail slot may be written; `None` if only a seal or salvage
+    /// can free it.
+    fn free_from(&self, slot: u32) -> Option<u64> {
+        let place = self.tail.get(usize::try_from(slot).ok()?)?;
+        if place.free_from == u64::MAX {
+            return None;
         }
         // A page around this slot must not hold the only copy of another run's records. Ours have
         // theirs in the other lane.
         let lane_slots = self.geometry.lane_slots;
-        let (lane, place) = (slot / lane_slots, slot % lane_slots);
+        let (lane, at) = (slot / lane_slots, slot % lane_slots);
         let reach = u32::try_from(PAGE_SLOTS).unwrap_or(16);
-        let near = place.saturating_sub(reach)..(place + reach + 1).min(lane_slots);
-        near.map(|place| lane * lane_slots + place)
+        let near = at.saturating_sub(reach)..(at + reach + 1).min(lane_slots);
+        let safe = near
+            .map(|at| lane * lane_slots + at)
             .filter_map(|slot| self.tail.get(usize::try_from(slot).unwrap_or(usize::MAX)))
-            .all(|slot| slot.own || slot.free_from != u64::MAX)
+            .all(|slot| slot.own || slot.free_from != u64::MAX);
+        safe.then_some(place.free_from)
     }
 
     fn tail_slot(&mut self, slot: u32) -> Option<&mut TailSlot> {

@@ -1,9 +1,12 @@
 //! Files below what the standard library knows: locks, extents, file systems, directories.
 
-use std::fs::File;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::io::{self, Seek};
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::checked;
 
@@ -39,6 +42,43 @@ pub fn fallocate(file: &File, size: u64) -> io::Result<()> {
             answer => return answer.map(drop),
         }
     }
+}
+
+/// Renames `from` to `to`, which must not exist: of two creators only one wins. See renameat2(2),
+/// RENAME_NOREPLACE.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let [old, new] = [from, to].map(|path| CString::new(path.as_os_str().as_bytes()));
+    let (old, new) = (old?, new?);
+    // SAFETY: both are zero-terminated strings that live for the call. By number, for not every
+    // libc has a wrapper.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            old.as_ptr(),
+            libc::AT_FDCWD,
+            new.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // Some network and FUSE file systems know no flags; a second link replaces nothing either.
+        error if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        error => Err(error),
+    }
+}
+
+/// Makes a write beyond the process's file size limit an error, EFBIG, instead of the end of the
+/// process. See setrlimit(2), RLIMIT_FSIZE.
+pub fn ignore_file_size_signal() {
+    // SAFETY: no handler of ours is installed, the signal is only ignored.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// `struct fiemap` of linux/fiemap.h.
