@@ -134,10 +134,9 @@ impl Player<'_> {
             });
         }
         // What lies between this boot and the one before is no part of this one.
-        let begun =
+        let mut begun =
             !first || self.before.as_ref().is_none_or(|(before, _)| before.at.0 == part.boot);
         let mut waiting: Vec<EventAt> = Vec::new();
-        let mut shown = false;
         while let Some(sample) = merge.next(&mut self.timeline.recover) {
             let tick = sample.tick;
             let date = self.dater.date(self.timeline, at, &sample);
@@ -152,14 +151,14 @@ impl Player<'_> {
             dated = Some(date);
             let time_ms = date.at(stand.sample.time_ns);
             let before_ms = self.before.as_ref().and_then(|(_, time_ms)| *time_ms);
-            if part.touches(before_ms, time_ms) && (shown || begun) {
+            if begun && part.touches(before_ms, time_ms) {
                 self.gap(&stand)?;
             }
             if part.holds(time_ms) {
-                shown = true;
                 self.sample(stand.clone(), date)?;
             }
             self.before = Some((stand, time_ms));
+            begun = true;
             for told in merge.events_until(tick) {
                 self.event(part, at, told, date)?;
             }

@@ -94,7 +94,7 @@ pub enum Depth {
     Whole,
 }
 
-/// A frame, as its header tells; 80 bytes, because there may be a quarter of a million.
+/// A frame, as its header tells; 88 bytes, because there may be a quarter of a million.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     /// First slot in the recording.
@@ -119,6 +119,8 @@ pub struct Frame {
     pub synced: bool,
     /// Whether it holds run facts.
     pub has_facts: bool,
+    /// Slots that it takes.
+    pub slots: u16,
 }
 
 /// One run of the recorder, as the headers tell.
@@ -256,6 +258,7 @@ impl Scan {
             facts_crc: header.facts_crc,
             area: header.area,
             synced: header.synced,
+            slots: header.slots,
             has_facts: header.compatible_flags & flag::HOLDS_FACTS != 0,
         }
     }

@@ -10,6 +10,7 @@ use crate::recording::offset_of;
 use crate::scan::{Depth, Place, Scan, Verdict};
 use crate::timeline::Timeline;
 use crate::views::text::{WIDTH, wrap};
+use flightrec_format::limits::FRAME_SLOTS_MAX;
 use flightrec_format::place::Area;
 
 /// Places of damage told one by one.
@@ -22,6 +23,8 @@ struct Findings {
     gone: u64,
     /// Slots that a power cut leaves behind (V2).
     ordinary: Vec<u64>,
+    /// Slots behind the last one of a history frame.
+    ends: Vec<u64>,
     notes: Vec<String>,
 }
 
@@ -38,7 +41,8 @@ pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let gone = crate::dump::gone_in(&timeline, &parts, &seen);
     let ordinary = ordinary_slots(&scan, &timeline);
     let notes = notes(&timeline);
-    let findings = Findings { scan, seen, gone, ordinary, notes };
+    let ends = ends(&scan);
+    let findings = Findings { ends, scan, seen, gone, ordinary, notes };
     if wish.json || wish.format == ShortFormat::Json {
         findings.json(&timeline, output)?;
     } else {
@@ -72,6 +76,13 @@ fn ordinary_slots(scan: &Scan, timeline: &Timeline) -> Vec<u64> {
     slots.sort_unstable();
     slots.dedup();
     slots
+}
+
+/// Where frames of the history end. What follows may be the rest of a longer, older frame that
+/// was begun to be written over.
+fn ends(scan: &Scan) -> Vec<u64> {
+    let in_history = scan.frames.iter().filter(|frame| frame.area == Area::History);
+    in_history.map(|frame| frame.slot + u64::from(frame.slots)).collect()
 }
 
 fn notes(timeline: &Timeline) -> Vec<String> {
@@ -116,7 +127,20 @@ fn notes(timeline: &Timeline) -> Vec<String> {
 
 impl Findings {
     fn is_ordinary(&self, place: &Place) -> bool {
+        self.is_last_write(place) || self.is_left_over(place)
+    }
+
+    fn is_last_write(&self, place: &Place) -> bool {
         place.count == 1 && self.ordinary.contains(&place.slot)
+    }
+
+    /// The rest of an older frame whose first slots were written over. Said only where nothing is
+    /// gone: a destroyed frame can look the same.
+    fn is_left_over(&self, place: &Place) -> bool {
+        place.verdict == Verdict::Damaged
+            && place.count < u64::from(FRAME_SLOTS_MAX)
+            && self.gone == 0
+            && self.ends.contains(&place.slot)
     }
 
     fn verdict(&self) -> String {
@@ -161,8 +185,10 @@ impl Findings {
         places.sort_by_key(|place| self.is_ordinary(place));
         for place in places.iter().take(PLACES_MAX) {
             let offset = offset_of(place.slot);
-            let what = if self.is_ordinary(place) {
+            let what = if self.is_last_write(place) {
                 "being written when power was lost: ordinary after a cut"
+            } else if self.is_left_over(place) {
+                "the rest of an older frame, half written over: ordinary"
             } else {
                 place.verdict.name()
             };
