@@ -3,3 +3,4 @@
 
 mod spec;
 mod tidy;
+mod packaging;
