@@ -4,3 +4,5 @@
 mod spec;
 mod tidy;
 mod packaging;
+mod create;
+mod full_disk;
