@@ -40,6 +40,7 @@ pub mod scan;
 pub mod timeline;
 pub mod units;
 pub mod values;
+pub mod verdict;
 pub mod verify;
 pub mod views;
 pub mod window;

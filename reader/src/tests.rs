@@ -5,6 +5,8 @@ use flightrec_format::place::Area;
 
 use crate::testing::{Builder, TestRun, file, flightrec};
 
+mod hostile;
+
 const MIB: u64 = 1 << 20;
 
 /// Boot 1 shut down in order; boot 2 cut at tick 2000 (06:33:20 after its start).
@@ -342,81 +344,4 @@ fn a_full_recording_to_measure_with() {
         builder.tail_seq += 32;
     }
     std::fs::write(path, &builder.bytes).unwrap();
-}
-
-/// Any bytes: no panic, a known exit code. `FLIGHTREC_SEED` repeats a run.
-#[test]
-fn no_bytes_make_any_command_panic() {
-    let seed = std::env::var("FLIGHTREC_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| u64::try_from(crate::zone::now_ms()).unwrap());
-    println!("FLIGHTREC_SEED={seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as usize % below
-    };
-    let mut small = Builder::new(MIB);
-    let mut run = TestRun::of_boot(3);
-    run.events = vec![(EventKind::ALERT, 60, vec![0, 1], "x"), (EventKind::STOP, 150, vec![2], "")];
-    small.record(&run, 150, 10, 60);
-    let used: Vec<usize> = (0..small.bytes.len() / 4096)
-        .filter(|slot| small.bytes[slot * 4096..][..4096].iter().any(|byte| *byte != 0))
-        .collect();
-    let commands: [&[&str]; 6] = [
-        &["dump"],
-        &["dump", "--boot", "all", "--format", "jsonl", "--rates"],
-        &["dump", "--json", "--last", "1m"],
-        &["dump", "--format", "csv", "--since", "2026-11-22"],
-        &["boots"],
-        &["verify"],
-    ];
-    for round in 0..120 {
-        let mut bytes = small.bytes.clone();
-        for _ in 0..=random(6) {
-            let slot = used[random(used.len())] * 4096;
-            let at = slot + if random(2) == 0 { random(160) } else { random(4096) };
-            match random(4) {
-                0 => bytes[at] ^= 1 << random(8),
-                1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
-                2 => bytes[slot..slot + 4096].fill(random(256) as u8),
-                _ => {
-                    let other = used[random(used.len())] * 4096;
-                    let copy = bytes[other..other + 4096].to_vec();
-                    bytes[slot..slot + 4096].copy_from_slice(&copy);
-                }
-            }
-            // Honest checksums over lies, half of the time: those go deeper.
-            if random(2) == 0 {
-                reseal(&mut bytes[slot..slot + 4096]);
-            }
-        }
-        if random(8) == 0 {
-            bytes.truncate(random(bytes.len()));
-        }
-        let file = file(&bytes);
-        let path = file.path().to_str().unwrap().to_owned();
-        let command = commands[round % commands.len()];
-        let arguments = [&[command[0], path.as_str()], &command[1..]].concat();
-        let (code, ..) = flightrec(&arguments);
-        assert!(code <= 5 && code != 1 && code != 2, "{arguments:?}: {code}");
-    }
-}
-
-/// Makes both checksums of a frame of one slot, or that of a superblock, hold again.
-fn reseal(slot: &mut [u8]) {
-    use flightrec_format::crc::checksum;
-    let len = u32::from_le_bytes(slot[124..128].try_into().unwrap()) as usize;
-    if let Some(payload) = slot.get(144..144 + len.min(4000)) {
-        let crc = checksum(payload).to_le_bytes();
-        slot[132..136].copy_from_slice(&crc);
-    }
-    let crc = checksum(&slot[8..144]).to_le_bytes();
-    if slot.starts_with(&flightrec_format::frame::MAGIC) {
-        slot[4..8].copy_from_slice(&crc);
-    } else if slot.starts_with(&flightrec_format::superblock::MAGIC) {
-        let crc = checksum(&slot[12..128]).to_le_bytes();
-        slot[8..12].copy_from_slice(&crc);
-    }
 }

@@ -219,15 +219,17 @@ impl Timeline {
     /// The stop event of a run, if that is its last event.
     ///
     /// A stop is the last record of its run (W11), so it stands in a frame that reaches the run's
-    /// last tick, or in the archive.
+    /// last sample, or in the archive.
     pub fn stop_of(&mut self, boot: usize, run: usize) -> Option<EventAt> {
         self.last_event(boot, run).filter(|last| last.event.kind == EventKind::STOP)
     }
 
     fn last_event(&mut self, boot: usize, run: usize) -> Option<EventAt> {
+        let last_tick = self.last_in_run((boot, run), None, |_| true).map(|sample| sample.tick);
         let frames = &self.run(boot, run)?.frames;
-        let last_tick = frames.iter().map(|frame| frame.last_tick).max()?;
-        let worth = |frame: &&Frame| frame.last_tick == last_tick || frame.area == Area::Archive;
+        let worth = |frame: &&Frame| {
+            frame.area == Area::Archive || last_tick.is_none_or(|tick| frame.last_tick >= tick)
+        };
         let worth: Vec<Frame> = frames.iter().filter(worth).copied().collect();
         let mut merge = Merge::new(&worth, 0, u64::MAX);
         while merge.next(&mut self.recover).is_some() {}

@@ -42,7 +42,7 @@ pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let ordinary = ordinary_slots(&scan, &timeline);
     let notes = notes(&timeline);
     let ends = ends(&scan);
-    let findings = Findings { ends, scan, seen, gone, ordinary, notes };
+    let findings = Findings { scan, seen, gone, ordinary, ends, notes };
     if wish.json || wish.format == ShortFormat::Json {
         findings.json(&timeline, output)?;
     } else {
