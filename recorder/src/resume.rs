@@ -4,7 +4,7 @@
 //! Every slot is looked at once. This runs on the writer's thread while sampling has begun; it is
 //! the only time that the recorder reads what was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use flightrec_format::frame::{Header, flag};
@@ -103,8 +103,10 @@ struct Survey {
     ordinal_max: u32,
     own_ordinal: Option<u32>,
     facts_known: bool,
-    /// Of runs seen in salvaged copies: first and last tick in nanoseconds, copies.
-    salvaged_runs: BTreeMap<[u8; 8], (u64, u64, u64)>,
+    /// Of runs seen in salvaged copies: first and last tick in nanoseconds.
+    salvaged_runs: BTreeMap<[u8; 8], (u64, u64)>,
+    /// Pages of the history that hold such copies, and of which run.
+    salvaged_pages: BTreeSet<(u64, [u8; 8])>,
 }
 
 /// Looks at every slot.
@@ -216,7 +218,7 @@ impl Survey {
             || header.facts_crc == starter.facts_crc
             || self.tail.iter().any(|frame| frame.header.run_id == header.run_id);
         if let Some(mark) = mark {
-            self.count_salvaged(&header, mark.area);
+            self.count_salvaged(&header, mark);
         }
         if !needed || !whole(&header) {
             return;
@@ -243,13 +245,28 @@ impl Survey {
         }
     }
 
-    fn count_salvaged(&mut self, header: &Header, area: Area) {
+    fn count_salvaged(&mut self, header: &Header, mark: Mark) {
         let nanoseconds = |tick: u64| tick.saturating_mul(header.interval_ns);
         let (first, last) = (nanoseconds(header.first_tick), nanoseconds(header.last_tick));
-        let run = self.salvaged_runs.entry(header.run_id).or_insert((first, last, 0));
+        let run = self.salvaged_runs.entry(header.run_id).or_insert((first, last));
         run.0 = run.0.min(first);
         run.1 = run.1.max(last);
-        run.2 += u64::from(area == Area::History);
+        if mark.area == Area::History {
+            self.salvaged_pages.insert((mark.seq / PAGE_SLOTS, header.run_id));
+        }
+    }
+
+    /// Slots of the history that short runs, all together, may still take. A page that holds one
+    /// of their copies counts whole: in a small tail each may cost a skip.
+    fn short_runs_left(&self, geometry: &Geometry) -> u64 {
+        let is_short = |run_id| {
+            let ticks = self.salvaged_runs.get(run_id);
+            ticks.is_some_and(|(first, last)| last - first < SHORT_RUN_NS)
+        };
+        let pages = self.salvaged_pages.iter().filter(|(_, run_id)| is_short(run_id));
+        let pages: BTreeSet<u64> = pages.map(|(page, _)| *page).collect();
+        let taken = u64::try_from(pages.len()).unwrap_or(u64::MAX).saturating_mul(PAGE_SLOTS);
+        (u64::from(geometry.history_slots) / 8).saturating_sub(taken)
     }
 
     fn conclude(mut self, geometry: Geometry) -> Resume {
@@ -257,14 +274,7 @@ impl Survey {
             vec![TailSlot::default(); usize::try_from(geometry.lane_slots * 2).unwrap_or(0)];
         let mut salvage = Vec::new();
         let mut skipped = 0;
-        // Runs shorter than a minute, all together, get an eighth of the history.
-        let mut short_budget = (u64::from(geometry.history_slots) / 8).saturating_sub(
-            self.salvaged_runs
-                .values()
-                .filter(|(first, last, _)| last - first < SHORT_RUN_NS)
-                .map(|(_, _, copies)| copies)
-                .sum(),
-        );
+        let mut short_budget = self.short_runs_left(&geometry);
         self.tail.sort_unstable_by_key(|frame| (frame.header.run_id, frame.header.seq));
         self.sealed.sort_unstable_by_key(|sealed| (sealed.run_id, sealed.first_tick));
         for run in self.tail.chunk_by(|a, b| a.header.run_id == b.header.run_id) {

@@ -22,7 +22,7 @@ use crate::sampler::Sampler;
 use crate::slow::Slow;
 use crate::sources::{self, MACHINE, RANKS};
 use crate::sys::{self, StaticCompressor};
-use crate::writer::{AckLog, Writer};
+use crate::writer::{AckLog, Opener, Writer};
 use crate::{facts, holder, place};
 
 /// What the command line asks for; `None` leaves it to the configuration.
@@ -242,7 +242,10 @@ fn record(
     };
     let failed = |what: &str, error: &io::Error| Error::new(format!("{what}: {error}"), "");
     let ack_log = options.ack_log.as_deref().map(|path| ack_log(path, &plan)).transpose()?;
-    let opener = Box::new(move || Ok((Box::new(disk) as Box<dyn Disk>, superblock)));
+    let opener: Opener = Box::new(move || {
+        let disk: Box<dyn Disk> = Box::new(disk);
+        Ok((disk, superblock))
+    });
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);

@@ -16,6 +16,7 @@ use flightrec_format::superblock::Superblock;
 use crate::clock::Clock;
 use crate::disk::{Disk, PageBuffer};
 use crate::resume::{Resume, Starter, survey};
+use crate::sys;
 
 /// One copy of a tail frame to be made.
 #[derive(Clone, Copy, Debug)]
@@ -128,11 +129,40 @@ pub type AckLog = Box<dyn FnMut(&[u64]) + Send>;
 
 /// The sampler's end of the writer.
 pub struct Writer {
-    jobs: SyncSender<Box<Job>>,
-    done: Receiver<Box<Job>>,
-    started: Receiver<io::Result<Box<(Superblock, Resume)>>>,
+    hands: Hands,
     idle: Option<Box<Job>>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// Who does the jobs.
+enum Hands {
+    /// A thread of its own.
+    Thread {
+        jobs: SyncSender<Box<Job>>,
+        done: Receiver<Box<Job>>,
+        started: Receiver<io::Result<Begun>>,
+        thread: JoinHandle<()>,
+    },
+    /// The caller, at once: for a simulated disk on a simulated clock.
+    Here { disk: Box<dyn Disk>, desk: Desk, begun: Option<Begun>, done: Option<Box<Job>> },
+}
+
+/// What the start found.
+pub type Begun = Box<(Superblock, Resume)>;
+
+/// What a job is done with, beside the disk.
+struct Desk {
+    clock: Arc<dyn Clock>,
+    ack_log: Option<AckLog>,
+}
+
+impl Desk {
+    fn work(&mut self, job: &mut Job, disk: &mut dyn Disk) {
+        job.outcome = job.run(disk).map_err(|error| error.raw_os_error().unwrap_or(5));
+        job.done_ns = self.clock.boottime_ns();
+        if let (Ok(()), Some(log)) = (job.outcome, &mut self.ack_log) {
+            log(&job.acked);
+        }
+    }
 }
 
 /// Bytes of the writer's stack: it calls little, and locked memory holds all of it.
@@ -144,53 +174,59 @@ impl Writer {
         open: Opener,
         starter: Starter,
         clock: Arc<dyn Clock>,
-        mut ack_log: Option<AckLog>,
+        ack_log: Option<AckLog>,
     ) -> io::Result<Self> {
         let (jobs, job_inbox) = sync_channel::<Box<Job>>(1);
         let (done_outbox, done) = sync_channel(1);
         let (survey_outbox, started) = sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .stack_size(STACK_SIZE)
-            .spawn(move || {
-                crate::sys::set_io_flusher().ok();
-                let begun = open().and_then(|(mut disk, superblock)| {
-                    let resume = survey(&mut *disk, &superblock, starter)?;
-                    Ok((disk, superblock, resume))
-                });
-                let mut disk = match begun {
-                    Ok((disk, superblock, resume)) => {
-                        survey_outbox.send(Ok(Box::new((superblock, resume)))).ok();
-                        disk
-                    }
-                    Err(error) => {
-                        survey_outbox.send(Err(error)).ok();
-                        return;
-                    }
-                };
-                while let Ok(mut job) = job_inbox.recv() {
-                    let outcome = job.run(&mut *disk);
-                    job.outcome = outcome.map_err(|error| error.raw_os_error().unwrap_or(5));
-                    job.done_ns = clock.boottime_ns();
-                    if let (Ok(()), Some(log)) = (job.outcome, &mut ack_log) {
-                        log(&job.acked);
-                    }
-                    if done_outbox.send(job).is_err() {
-                        return;
-                    }
+        let mut desk = Desk { clock, ack_log };
+        let body = move || {
+            // Refused without a capability, and unknown before Linux 5.6; told at the start.
+            sys::set_io_flusher().ok();
+            let (mut disk, begun) = match begin(open, starter) {
+                Ok(begun) => begun,
+                Err(error) => {
+                    survey_outbox.send(Err(error)).ok();
+                    return;
                 }
-            })?;
-        let idle = Some(Box::new(Job::new()?));
-        Ok(Self { jobs, done, started, idle, thread: Some(thread) })
+            };
+            survey_outbox.send(Ok(begun)).ok();
+            while let Ok(mut job) = job_inbox.recv() {
+                desk.work(&mut job, &mut *disk);
+                if done_outbox.send(job).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("writer".into()).stack_size(STACK_SIZE);
+        let thread = thread.spawn(body)?;
+        let hands = Hands::Thread { jobs, done, started, thread };
+        Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
+    }
+
+    /// Does the jobs at once, in the caller's thread.
+    pub fn here(
+        open: Opener,
+        starter: Starter,
+        clock: Arc<dyn Clock>,
+        ack_log: Option<AckLog>,
+    ) -> io::Result<Self> {
+        let (disk, begun) = begin(open, starter)?;
+        let desk = Desk { clock, ack_log };
+        let hands = Hands::Here { disk, desk, begun: Some(begun), done: None };
+        Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
     }
 
     /// The outcome of the start, once.
     #[must_use]
-    pub fn started(&self) -> Option<io::Result<Box<(Superblock, Resume)>>> {
-        match self.started.try_recv() {
-            Ok(started) => Some(started),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
+    pub fn started(&mut self) -> Option<io::Result<Begun>> {
+        match &mut self.hands {
+            Hands::Here { begun, .. } => begun.take().map(Ok),
+            Hands::Thread { started, .. } => match started.try_recv() {
+                Ok(started) => Some(started),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
+            },
         }
     }
 
@@ -205,17 +241,28 @@ impl Writer {
     }
 
     /// Sends the job to the disk.
-    pub fn submit(&mut self, job: Box<Job>) {
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
-            self.jobs.try_send(job)
-        {
-            self.idle = Some(job);
+    pub fn submit(&mut self, mut job: Box<Job>) {
+        match &mut self.hands {
+            Hands::Here { disk, desk, done, .. } => {
+                desk.work(&mut job, &mut **disk);
+                *done = Some(job);
+            }
+            Hands::Thread { jobs, .. } => {
+                if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+                    jobs.try_send(job)
+                {
+                    self.idle = Some(job);
+                }
+            }
         }
     }
 
     /// The job that came back since the last call, for a look; it is idle then.
     pub fn finished(&mut self) -> Option<&Job> {
-        let job = self.done.try_recv().ok()?;
+        let job = match &mut self.hands {
+            Hands::Here { done, .. } => done.take()?,
+            Hands::Thread { done, .. } => done.try_recv().ok()?,
+        };
         self.idle = Some(job);
         self.idle.as_deref()
     }
@@ -230,10 +277,18 @@ impl Writer {
     /// come back.
     pub fn end(self) {
         let busy = self.is_busy();
-        let Self { jobs, thread, .. } = self;
-        drop(jobs);
-        if let (false, Some(thread)) = (busy, thread) {
-            thread.join().ok();
+        if let Hands::Thread { jobs, thread, .. } = self.hands {
+            drop(jobs);
+            if !busy {
+                // A panic there has been told already.
+                thread.join().ok();
+            }
         }
     }
+}
+
+fn begin(open: Opener, starter: Starter) -> io::Result<(Box<dyn Disk>, Begun)> {
+    let (mut disk, superblock) = open()?;
+    let resume = survey(&mut *disk, &superblock, starter)?;
+    Ok((disk, Box::new((superblock, resume))))
 }

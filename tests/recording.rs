@@ -1,0 +1,255 @@
+//! The real recorder on a simulated disk and clock, read back by the real reader: what was
+//! acknowledged is there, unaltered, and whatever is not has a cause (spec sections 8 and 9).
+
+use std::sync::{Arc, Mutex};
+
+use flightrec_format::event::stop_reason;
+use flightrec_format::frame::Header;
+use flightrec_format::superblock::Geometry;
+use flightrec_tests::recovered::{Recovered, flightrec};
+use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
+use flightrec_tests::sim_disk::SimDisk;
+use flightrec_tests::world::{End, Noise, Run, Truth, blank_recording, record};
+
+const MIB: u64 = 1 << 20;
+
+/// A machine that was switched on a minute ago, its clock synchronised.
+struct World {
+    clock: Arc<SimClock>,
+    disk: SimDisk,
+    truth: Arc<Mutex<Truth>>,
+}
+
+impl World {
+    fn new(size: u64) -> Self {
+        Self::with(blank_recording(size), 60 * SECOND_NS, Arc::default())
+    }
+
+    fn with(bytes: Vec<u8>, boottime_ns: u64, truth: Arc<Mutex<Truth>>) -> Self {
+        let clock = Arc::new(SimClock::new(boottime_ns, 1_795_333_133_000_000_000, true));
+        let disk = SimDisk::new(bytes, clock.clone());
+        Self { clock, disk, truth }
+    }
+
+    /// Records, then switches the machine on again with what is left on the disk.
+    fn then(self, run: &Run) -> Self {
+        record(&self.disk, &self.clock, run, &self.truth);
+        let bytes = self.disk.durable();
+        Self::with(bytes, 30 * SECOND_NS, self.truth)
+    }
+
+    fn recovered(&self) -> Recovered {
+        let recovered = Recovered::of(&self.disk.durable());
+        recovered.assert_true();
+        recovered
+    }
+
+    fn truth(&self) -> Truth {
+        self.truth.lock().unwrap().clone()
+    }
+}
+
+/// W2, W8, V6: the promise itself, over a lap and more.
+#[test]
+fn every_acknowledged_sample_of_a_run_that_was_cut_is_recovered_as_it_was() {
+    let world = World::new(8 * MIB).then(&Run::seconds(1, 3000));
+    let (recovered, truth) = (world.recovered(), world.truth());
+    assert!(truth.acked.len() > 2980, "{}", truth.acked.len());
+    assert_eq!(recovered.missing(&truth, 0), []);
+    assert_eq!(recovered.causes(), [""; 0]);
+    assert_eq!(recovered.events_of("run_start").len(), 1);
+}
+
+/// P4, W5: three laps of the history; what is gone is the oldest, and nothing in between.
+#[test]
+fn after_many_laps_the_newest_samples_are_there_without_a_hole() {
+    let world = World::new(MIB).then(&Run::seconds(1, 30_000));
+    let (recovered, truth) = (world.recovered(), world.truth());
+    let kept = recovered.samples.len();
+    assert!((1000..20_000).contains(&kept), "{kept}");
+    // What a lap leaves at the end of the area, and where it skipped, is older still: it comes
+    // before a gap that is no damage.
+    assert!(recovered.causes().iter().all(|cause| *cause == "overwritten"));
+    let (last, ticks) = (truth.acked.last().unwrap().1, recovered.samples.keys());
+    let unbroken = ticks.rev().zip((0..=last).rev()).take_while(|(key, tick)| key.1 == *tick);
+    assert!(unbroken.count() > 1000, "a hole near the end");
+}
+
+/// W7: samples of a failed sync go out again, and the error is told.
+#[test]
+fn samples_whose_sync_failed_are_written_again() {
+    let world = World::new(8 * MIB);
+    world.disk.fail_syncs(5..9, 5);
+    let world = world.then(&Run::seconds(1, 600));
+    let (recovered, truth) = (world.recovered(), world.truth());
+    assert_eq!(recovered.missing(&truth, 0), []);
+    assert!(truth.acked.len() > 580);
+    assert_eq!(recovered.events_of("commit_error")[0]["args"]["errno"], 5);
+    assert_eq!(recovered.events_of("commit_recovered").len(), 1);
+}
+
+/// Design 4: while a commit is stuck sampling goes on, and nothing that was taken is lost.
+#[test]
+fn a_disk_that_stalls_for_a_minute_costs_no_sample_that_was_taken() {
+    for stall_s in [9, 60, 600] {
+        let world = World::new(8 * MIB);
+        let mut run = Run::seconds(1, 300);
+        run.end = End::Stop(stop_reason::SIGNAL);
+        world.disk.sync_takes(stall_s * SECOND_NS);
+        let world = world.then(&run);
+        let (recovered, truth) = (world.recovered(), world.truth());
+        assert!(!truth.acked.is_empty(), "stall of {stall_s} s");
+        assert_eq!(recovered.missing(&truth, 0), [], "stall of {stall_s} s");
+    }
+}
+
+/// W9, W10: each start salvages what only the tail of the dead run had.
+#[test]
+fn samples_of_dead_runs_survive_restarts_at_random_moments() {
+    for seed in 1..=12 {
+        let mut noise = Noise(seed);
+        let mut world = World::new(8 * MIB);
+        for number in 1..=8 {
+            let mut run = Run::seconds(number, 1 + noise.below(200));
+            run.boot = u8::try_from(number).unwrap();
+            run.commit_ns = (1 + noise.below(10)) * SECOND_NS;
+            world = world.then(&run);
+        }
+        let missing = world.recovered().missing(&world.truth(), 0);
+        assert_eq!(missing, [], "seed {seed}");
+    }
+}
+
+/// W10: a recorder in a restart loop does not wipe the night that it was started for.
+#[test]
+fn two_thousand_restarts_and_the_incident_is_still_there() {
+    let mut world = World::new(MIB).then(&Run::seconds(1, 900));
+    let incident = world.truth().acked.len();
+    for number in 2..2002 {
+        let mut run = Run::seconds(number, 2);
+        run.boot = 2;
+        world = world.then(&run);
+    }
+    let mut truth = world.truth();
+    truth.acked.truncate(incident);
+    assert!(incident > 880);
+    assert_eq!(world.recovered().missing(&truth, 0), []);
+}
+
+/// W11, V8: an orderly end is told twice, once per lane, and known for what it was.
+#[test]
+fn a_stop_stands_in_both_lanes_with_its_reason() {
+    let mut run = Run::seconds(1, 95);
+    run.end = End::Stop(stop_reason::MACHINE_SHUTDOWN);
+    let world = World::new(8 * MIB).then(&run);
+    let bytes = world.disk.durable();
+    let geometry = Geometry::for_size(8 * MIB).unwrap();
+    let newest_of = |lane: u32| {
+        let slots = lane * geometry.lane_slots..(lane + 1) * geometry.lane_slots;
+        let frames = slots.filter_map(|slot| {
+            let at = usize::try_from(geometry.tail_start + slot).unwrap() * 4096;
+            Header::read(&bytes[at..at + 4096]).ok()
+        });
+        frames.max_by_key(|header| header.seq).unwrap()
+    };
+    let (a, b) = (newest_of(0), newest_of(1));
+    assert_eq!(a.seq.abs_diff(b.seq), 1);
+    assert_eq!(a.last_tick, b.last_tick);
+    let recovered = world.recovered();
+    let stops = recovered.events_of("stop");
+    assert_eq!(stops.len(), 1);
+    assert_eq!(stops[0]["args"]["reason"], 1);
+    assert_eq!(recovered.events.last().unwrap()["kind"], "stop");
+}
+
+/// V5: a board without a clock starts an hour off; what it did before the time came is dated by it.
+#[test]
+fn a_clock_that_is_set_back_is_told_and_the_samples_before_are_dated_by_the_right_time() {
+    let world = World::new(8 * MIB);
+    world.clock.step(3600 * 1_000_000_000, false);
+    world.clock.step_at(110 * SECOND_NS, -3600 * 1_000_000_000, true);
+    let world = world.then(&Run::seconds(1, 100));
+    let recovered = world.recovered();
+    let clocks: Vec<&str> =
+        recovered.lines.iter().map(|line| line["clock"].as_str().unwrap()).collect();
+    assert_eq!(clocks[0], "redated");
+    assert_eq!(*clocks.last().unwrap(), "synced");
+    let times: Vec<&str> =
+        recovered.lines.iter().map(|line| line["time"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "real time runs on through the step");
+    let steps = recovered.events_of("clock_step");
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0]["args"]["step_ms"], -3_600_000);
+}
+
+/// V6: every gap has one cause.
+#[test]
+fn a_machine_that_slept_has_a_gap_called_suspended() {
+    let world = World::new(8 * MIB);
+    world.clock.suspend_at(100 * SECOND_NS, 3600 * SECOND_NS);
+    let mut run = Run::seconds(1, 3700);
+    run.end = End::Stop(stop_reason::SERVICE_STOP);
+    let recovered = world.then(&run).recovered();
+    assert_eq!(recovered.causes(), ["suspended"]);
+}
+
+/// V6, V8: what lies between two boots, and between two runs of one, is told apart.
+#[test]
+fn power_off_and_a_stopped_recorder_are_different_gaps() {
+    let mut stopped = Run::seconds(1, 50);
+    stopped.end = End::Stop(stop_reason::SERVICE_STOP);
+    let mut second = Run::seconds(2, 50);
+    second.end = End::Stop(stop_reason::MACHINE_SHUTDOWN);
+    let mut next_boot = Run::seconds(3, 50);
+    next_boot.boot = 2;
+    let world = World::new(8 * MIB);
+    record(&world.disk, &world.clock, &stopped, &world.truth);
+    world.clock.pass(7 * SECOND_NS);
+    let recovered = world.then(&second).then(&next_boot).recovered();
+    assert_eq!(recovered.causes(), ["recorder stopped", "power off"]);
+}
+
+/// Design 4: dying commits each second, so the newest durable sample is at most two seconds old.
+#[test]
+fn a_dying_machine_is_committed_every_second() {
+    let mut run = Run::seconds(1, 300);
+    run.dying_from_ns = Some(200 * SECOND_NS);
+    let world = World::new(8 * MIB).then(&run);
+    let (recovered, truth) = (world.recovered(), world.truth());
+    assert!(recovered.events_of("alert").iter().any(|event| event["args"]["to"] == 2));
+    assert_eq!(recovered.missing(&truth, 0), []);
+    let newest = truth.acked.last().unwrap().1;
+    assert!(newest >= 358, "tick {newest} of 360");
+}
+
+/// F3 of the reading side: any slot, any verdict; bad sectors cost the slots they hit.
+#[test]
+fn one_destroyed_page_anywhere_in_the_tail_costs_no_acknowledged_sample() {
+    let world = World::new(8 * MIB).then(&Run::seconds(1, 1500));
+    let (bytes, truth) = (world.disk.durable(), world.truth());
+    let geometry = Geometry::for_size(8 * MIB).unwrap();
+    let mut noise = Noise(99);
+    for page in 0..geometry.lane_slots * 2 / 16 {
+        let mut torn = bytes.clone();
+        let start = usize::try_from(geometry.tail_start + page * 16).unwrap() * 4096;
+        torn[start..start + 65536].fill_with(|| noise.next().to_le_bytes()[0]);
+        let recovered = Recovered::of(&torn);
+        recovered.assert_true();
+        // The newest commit stands in one frame only: its page is the one in flight.
+        let missing = recovered.missing(&truth, 0);
+        assert!(missing.len() <= 10, "page {page}: {} lost", missing.len());
+        assert!(missing.iter().all(|(_, tick)| tick + 11 > truth.acked.last().unwrap().1));
+    }
+}
+
+/// Exit codes of design 10 on what a cut leaves.
+#[test]
+fn a_recording_that_was_cut_reads_whole() {
+    let world = World::new(8 * MIB).then(&Run::seconds(1, 300));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.frec");
+    std::fs::write(&path, world.disk.durable()).unwrap();
+    let (outcome, text) = flightrec(&["dump", path.to_str().unwrap(), "--last", "2m"]);
+    assert_eq!(outcome.unwrap(), flightrec_reader::outcome::Outcome::Whole);
+    assert!(text.contains("no stop record"), "{text}");
+}
