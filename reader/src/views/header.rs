@@ -113,7 +113,8 @@ impl BootSummary {
             None => String::new(),
         };
         let offset = first_shown(last, zone).map(|time| time.format(" %:z").to_string());
-        let ending = self.ending(zone) + &offset.unwrap_or_default();
+        let offset = offset.filter(|_| self.end != End::Running).unwrap_or_default();
+        let ending = self.ending(zone) + &offset;
         let mut lines = wrap(&format!("boot {}{day}  {ending}", self.ordinal), WIDTH, 2);
         let time = clock(&last.dated, last.sample.time_ns, zone);
         let newest = match (self.end, self.age_bound_s()) {
@@ -123,13 +124,16 @@ impl BootSummary {
             (End::Cut, None) => format!(
                 "no stop record; newest durable sample {time}, what came after it was not yet durable"
             ),
+            (End::Stopped, _) => {
+                format!("newest durable sample {time}; nothing is known of what followed")
+            }
             _ => format!("newest durable sample {time}"),
         };
         lines.extend(wrap(&newest, WIDTH, 2));
         if last.dated.clock == Clock::Unsynced {
             let age = units::duration(last.sample.time_ns);
             let line = format!(
-                "clock never synchronised: it ends {age} after boot; times marked ~ are what the \
+                "clock never synchronised: its newest sample is {age} after boot; times marked ~ are what the \
                  board believed"
             );
             lines.extend(wrap(&line, WIDTH, 2));
@@ -159,7 +163,7 @@ impl BootSummary {
             End::Shutdown => format!("shut down in order at {stopped_at}"),
             End::Stopped => {
                 let reason = self.stop.as_ref().map_or("", |stop| reason(stop));
-                format!("recorder stopped ({reason}), the rest is not known, at {stopped_at}")
+                format!("recorder stopped ({reason}) at {stopped_at}")
             }
             End::Cut if self.current => {
                 format!("the machine runs, the recorder is gone since {newest}")
