@@ -7,6 +7,7 @@
 mod example;
 mod formula;
 mod layouts;
+mod reading;
 mod vocabulary;
 
 /// The whole text.

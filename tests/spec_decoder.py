@@ -133,20 +133,26 @@ class Timeline:
             note(f"{self.differing} readings differ between copies of one sample")
 
     def sample_line(self, run, sample):
-        joined = {}
+        """Readings are joined by entity and series (V3, W6), and only then named."""
+        entities, joined = {}, {}
         for copy in sample.copies:
-            for key, (label, values) in show_readings(copy).items():
-                mine = joined.setdefault(key, (label, {}))[1]
-                for name, number in values.items():
-                    self.differing += mine.setdefault(name, number) != number
-        objects = {"processes": [], "units": [], "logs": []}
-        for (where, *_), (label, values) in joined.items():
-            if where in objects:
-                objects[where].append(json_object(label + [("values", json_object(values.items()))]))
-        values = joined.get(("values",), ([], {}))[1]
+            for (key, number), (entity, series, value) in readings_by_key(copy).items():
+                entities.setdefault(key, entity)
+                self.differing += joined.setdefault((key, number), (series, value))[1] != value
+        values, objects = {}, {"processes": {}, "units": {}, "logs": {}}
+        for (key, _), (series, value) in joined.items():
+            entity = entities[key]
+            kind = ENTITY_KINDS.get(entity.kind)
+            place = {"process": "processes", "unit": "units", "log": "logs"}.get(kind)
+            shown = objects[place].setdefault(key, {}) if place else values
+            named = series.number in SERIES or place or kind == "machine"  # R4
+            name = series.name.replace("{}", entity.name) if named else f"{series.name}.{entity.name}"
+            shown[name] = series.show(value)
+        lists = [(place, ",".join(json_object(label(entities[key]) + [("values", json_object(shown.items()))])
+                                  for key, shown in found.items())) for place, found in objects.items()]
         head = moment(run, sample.tick, sample.time_ns, sample)
         return json_object([("schema", "1"), *head, ("values", json_object(values.items())),
-                            *((where, f"[{','.join(members)}]") for where, members in objects.items())])
+                            *((place, f"[{members}]") for place, members in lists)])
 
 
 def date(samples):  # V5
@@ -252,22 +258,22 @@ def event_line(run, event, dated_by):
 cached_body = functools.lru_cache(maxsize=16)(Body)
 
 
-def show_readings(copy):
-    """key of an object in the line -> (its label, series name -> number as text)."""
-    body, shown = cached_body(copy.frame), {}
-    for entity, series, value in body.readings(copy.index):
-        kind, get = ENTITY_KINDS.get(entity.kind), entity.attributes.get
-        key, label = ("values",), []
-        if kind == "process":
-            key = ("processes", get("pid"), get("start_ticks"))
-            label = [("name", quote(entity.name)), *((name, json.dumps(get(name))) for name in ("pid", "start_ticks"))]
-        elif kind in ("unit", "log"):
-            key, label = (kind + "s", entity.name), [("name", quote(entity.name))]
-        values = shown.setdefault(key, (label, {}))[1]
-        named = series.number in SERIES or kind in ("machine", "process", "unit", "log")  # R4
-        name = series.name.replace("{}", entity.name) if named else f"{series.name}.{entity.name}"
-        values[name] = series.show(value)  # of two of one name the later counts
-    return shown
+def label(entity):
+    """What an object of `processes`, `units` or `logs` says of its entity."""
+    ids = ("pid", "start_ticks") if ENTITY_KINDS.get(entity.kind) == "process" else ()
+    return [("name", quote(entity.name)), *((name, json.dumps(entity.attributes.get(name))) for name in ids)]
+
+
+def readings_by_key(copy):
+    """(key of the entity, series number) -> (entity, series, stored value); a later group's value counts."""
+    found = {}
+    for entity, series, value in cached_body(copy.frame).readings(copy.index):
+        key = entity.kind, entity.name
+        if ENTITY_KINDS.get(entity.kind) == "process":
+            key = entity.kind, entity.attributes.get("pid"), entity.attributes.get("start_ticks")
+        first, *_ = found.get((key, series.number), (entity,))
+        found[key, series.number] = first, series, value
+    return found
 
 
 def decode(path):
