@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flightrec_recorder::{create, sys};
+use flightrec_recorder::{create, place, sys};
 use flightrec_tests::programs::{Said, flightrecd, say};
 use tempfile::TempDir;
 
@@ -62,8 +62,7 @@ fn create(path: &Path, size_kib: u64, force: &[&str]) -> Said {
     say(flightrecd(), ["create", path.to_str().unwrap(), "--size", &size].iter().chain(force))
 }
 
-/// Too much is refused before anything is written; what only nearly fits fails in the middle and
-/// leaves nothing behind either.
+/// Too much is refused before anything is written, and nothing is left behind.
 #[test]
 fn a_full_disk_leaves_nothing_behind() {
     let Some(mount) = Mount::new("ext4", 24 << 20) else { return };
@@ -106,6 +105,63 @@ fn the_service_makes_a_recording_that_fits() {
     assert!(error.lines().count() <= 3 && mount.is_clear());
     // Who configured less gets less.
     assert!(create::open_or_create(&mount.file(), 2 << 20).unwrap().is_some());
+}
+
+/// Every call that can fail, made to fail by strace: nothing is left behind, and an old recording
+/// stays whole as long as it can.
+#[test]
+fn a_call_that_fails_leaves_nothing_behind() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("a.frec");
+    let faulty = |fault: &str, force: &[&str]| -> Option<Said> {
+        let call = fault.split(':').next().unwrap();
+        let output = Command::new("strace")
+            .args(["-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
+            .arg(format!("inject={fault}"))
+            .arg(flightrecd())
+            .args(["create", path.to_str().unwrap(), "--size", "4MiB"])
+            .args(force)
+            .output();
+        let said = Said::from(output.ok()?);
+        (!said.err.contains("strace:")).then_some(said)
+    };
+    if faulty("fallocate:error=ENOSPC", &[]).is_none() || !is_durable(folder.path()) {
+        println!("skipped: no strace that can inject, or a build in RAM");
+        return;
+    }
+    for (fault, words) in [
+        ("fallocate:error=ENOSPC", "no space"),
+        ("fallocate:error=EDQUOT", "quota"),
+        ("pwrite64:error=ENOSPC:when=3", "no space"),
+        ("fsync:error=EIO", "input/output error"),
+        ("fsync:error=EIO:when=2", "input/output error"),
+        ("renameat2:error=EEXIST", "file exists"),
+        ("fcntl:error=ENOLCK", "cannot lock"),
+    ] {
+        let said = faulty(fault, &[]).unwrap();
+        assert_eq!(said.code, Some(1), "{fault}: {said:?}");
+        assert!(said.err.contains(words) && said.err.lines().count() <= 3, "{}", said.err);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{fault}");
+    }
+    // What some file systems cannot do is done otherwise, or said.
+    for fault in ["fallocate:error=EOPNOTSUPP", "renameat2:error=EINVAL", "ioctl:error=EOPNOTSUPP"]
+    {
+        let said = faulty(fault, &[]).unwrap();
+        assert_eq!(said.code, Some(0), "{fault}: {said:?}");
+        assert_eq!(said.err.contains("not verifiable"), fault.starts_with("ioctl"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{fault}");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(create(&path, 1024, &[]).code, Some(0));
+    let before = fs::read(&path).unwrap();
+    assert_eq!(faulty("fallocate:error=ENOSPC", &["--force"]).unwrap().code, Some(1));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let said = faulty("pwrite64:error=EIO:when=8", &["--force"]).unwrap();
+    assert!(said.err.contains("is gone") && said.err.contains("--force"), "{}", said.err);
+}
+
+fn is_durable(folder: &Path) -> bool {
+    place::refusal(&place::inspect(folder).unwrap()).is_none()
 }
 
 #[test]

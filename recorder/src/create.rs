@@ -178,7 +178,11 @@ fn make(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option<bo
     let mut options = File::options();
     let file = options.read(true).write(true).create_new(true).mode(MODE).open(&new);
     let file = file.map_err(|error| fail(&error))?;
-    lock(&file, &new)?;
+    lock(&file, &new).inspect_err(|_| {
+        if existing::is_same(&file, &new) {
+            fs::remove_file(&new).ok();
+        }
+    })?;
     // Whoever found our name before we held the lock may have removed it as a left-over.
     if !existing::is_same(&file, &new) {
         let what = format!("{} is just being created by another process", path.display());
@@ -196,7 +200,11 @@ fn make(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option<bo
     })();
     match filled {
         Ok(verified) => {
-            sync_folder(path).map_err(|error| fail(&error))?;
+            sync_folder(path).map_err(|error| {
+                Error::io("sync the folder of", path, &error)
+                    .matters("The recording is made, but a power cut might take its name.")
+                    .advise("See what dmesg says of the disk.")
+            })?;
             Ok(verified)
         }
         Err(error) => {
