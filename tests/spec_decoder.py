@@ -47,6 +47,11 @@ class Sample:
             self.vitals.update(copy.vitals)
         self.time_ns = self.tick * self.interval_ns + self.vitals.get("recorder.late_ms", 0) * 10**6  # 9.2
 
+    def behind(self, lap):
+        """Whether the history was written on over what followed it: the lap ends at the seq `lap` (V6)."""
+        frame = self.copies[0].frame
+        return lap is not None and frame.history_seq() and frame.history_seq() + frame.header.slots <= lap
+
     def grew(self, before, name):
         if name in self.vitals and name in before.vitals:
             return self.vitals[name] - before.vitals[name]
@@ -83,6 +88,7 @@ class Boot:
 class Timeline:
     def __init__(self):
         self.boots, self.differing = {}, 0
+        self.lap = None  # where the last lap of the history ended, E - H of V6
 
     def take(self, frame, body):
         header = frame.header
@@ -123,7 +129,7 @@ class Timeline:
                 for tick in sorted(set(run.samples) | set(events)):
                     if tick in run.samples:
                         sample = run.samples[tick]
-                        yield from gap_lines(before, sample, run)
+                        yield from gap_lines(before, sample, run, self.lap)
                         yield self.sample_line(run, sample)
                         before = sample, run
                     for event in events[tick]:
@@ -176,7 +182,7 @@ def date(samples):  # V5
                                  // (b.time_ns - a.time_ns))
 
 
-def gap_cause(a, run_a, b, run_b):  # V6
+def gap_cause(a, run_a, b, run_b, lap):  # V6
     if run_a.boot is not run_b.boot:
         with_events = [run for run in run_a.boot.runs.values() if run.events]
         stop = with_events[-1].stopped() if with_events else None
@@ -189,17 +195,17 @@ def gap_cause(a, run_a, b, run_b):  # V6
     if dropped > 0 and dropped == taken - 1:
         return "not durable"
     if taken > 1:
-        return "damaged"
+        return "overwritten" if a.behind(lap) else "damaged"
     if 2 * b.grew(a, "clock.suspended_ms") * 10**6 >= b.interval_ns:
         return "suspended"
     return "sampler late"
 
 
-def gap_lines(before, b, run_b):
+def gap_lines(before, b, run_b, lap):
     """The gap before sample b, if there is one. A first sample in mid-timeline always has a cause of the table."""
     a, run_a = before or (None, run_b)
     if a:
-        cause = gap_cause(a, run_a, b, run_b)
+        cause = gap_cause(a, run_a, b, run_b, lap)
     else:
         cause = "overwritten" if b.vitals.get("recorder.samples", 0) > 1 else None
     if cause:
@@ -278,8 +284,11 @@ def readings_by_key(copy):
 
 def decode(path):
     """(verdict counts, timeline)."""
-    timeline = Timeline()
-    return look_at_all(Recording(path), timeline.take), timeline
+    recording, timeline = Recording(path), Timeline()
+    counts = look_at_all(recording, timeline.take)
+    if recording.block:
+        timeline.lap = recording.history_end - recording.block.history_slots
+    return counts, timeline
 
 
 def main(args):

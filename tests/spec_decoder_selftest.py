@@ -254,6 +254,13 @@ def selftest_recording():
         assert others == lines
     assert "misplaced" not in counts and counts["live"] == 5
     assert decode_bytes(build.data[:-SLOT * 100])[0]["absent"] == 100
+    # V6: samples 1 to 100 of a run; all but 1 and 100 are gone, lawfully once the writer has passed the first
+    for area, seq, cause in ((HISTORY, 140, "damaged"), (HISTORY, 143, "overwritten"), (TAIL, 143, "damaged")):
+        laps = Builder()
+        for at, area, tick in ((1, area, 1), (seq, HISTORY, 100)):
+            body = put_body([tick], machine_series([tick], [tick], [5], [0], [0]))
+            laps.write(area, at, laps.frame(area, at, 1, [tick], body))
+        assert json.loads(decode_bytes(laps.data)[1][1])["gap"]["cause"] == cause
     # hostile bytes with honest checksums: never anything but a verdict
     chance = random.Random(2)
     raw = bytes(build.data[(build.first[TAIL] + build.place(TAIL, 40)) * SLOT:][:SLOT])

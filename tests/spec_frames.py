@@ -236,7 +236,7 @@ class Recording:
             raise Refused("this is a directory")
         self.fd = os.open(path, os.O_RDONLY)
         self.file_slots = os.lseek(self.fd, 0, os.SEEK_END) // SLOT
-        self.block = self.find_superblock()
+        self.block, self.history_end = self.find_superblock(), 0
         self.slots = self.block.size // SLOT if self.block else self.file_slots  # B3
         self.recording_id = self.block.recording_id if self.block else None
 
@@ -290,9 +290,12 @@ class Frame:
     payload: bytes
     mark: tuple  # (area, seq) of the salvage mark, or None
 
-    def rank(self):  # V3: history before tail, then by seq
+    def history_seq(self):
         area, seq = self.mark or (self.header.area, self.header.seq)
-        return (seq if area == HISTORY else 0, self.header.seq if self.header.area == TAIL else 0)
+        return seq if area == HISTORY else 0
+
+    def rank(self):  # V3: history before tail, then by seq
+        return self.history_seq(), self.header.seq if self.header.area == TAIL else 0
 
 
 def salvage_mark(data):  # 4.1
@@ -352,10 +355,11 @@ def judge(recording, slot, data):
             mark = None
         if not in_place(recording, header, mark, slot):
             return "misplaced", None, None
-    payload = read_payload(recording, slot, header)
-    if payload is None:
+    frame = Frame(header, read_payload(recording, slot, header), mark)
+    if frame.history_seq():  # V6: how far the writer came
+        recording.history_end = max(recording.history_end, frame.history_seq() + header.slots)
+    if frame.payload is None:
         return "torn", None, None
-    frame = Frame(header, payload, mark)
     try:
         return "live", frame, Body(frame)
     except Damage:

@@ -89,12 +89,12 @@ pub fn before(timeline: &mut Timeline, a: Option<&Stand>, b: &Stand) -> Option<G
         let cause = if stopped { Cause::RecorderStopped } else { Cause::RecorderOff };
         return Some(Gap { from_ns, to_ns, boot, cause });
     }
-    let cause = within(&a.sample, &b.sample)?;
+    let cause = within(&a.sample, &b.sample, timeline.passed)?;
     Some(Gap { from_ns, to_ns, boot, cause })
 }
 
-/// The cause of missing ticks within one run.
-fn within(a: &Joined, b: &Joined) -> Option<Cause> {
+/// The cause of missing ticks within one run; `passed` as in [`Timeline`].
+fn within(a: &Joined, b: &Joined, passed: Option<u128>) -> Option<Cause> {
     if a.tick.checked_add(1).is_none_or(|next| next >= b.tick) {
         return None;
     }
@@ -104,9 +104,12 @@ fn within(a: &Joined, b: &Joined) -> Option<Cause> {
     };
     let taken = grew(a.vitals.samples, b.vitals.samples);
     let dropped = grew(a.vitals.dropped, b.vitals.dropped);
+    let behind_the_lap = || a.history_end.zip(passed).is_some_and(|(end, passed)| end <= passed);
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
     Some(if dropped > 0 && dropped == taken - 1 {
         Cause::NotDurable
+    } else if taken > 1 && behind_the_lap() {
+        Cause::Overwritten
     } else if taken > 1 {
         Cause::Damaged
     } else if 2 * suspended_ns >= i128::from(b.interval_ns) {

@@ -63,13 +63,17 @@ pub struct Joined {
     pub interval_ns: u64,
     /// What orders and dates it.
     pub vitals: Vitals,
+    /// Seq behind the history frame that counts; absent if no copy is in the history.
+    pub history_end: Option<u128>,
     copies: Vec<SampleCopy>,
 }
 
 impl Joined {
     fn new(tick: u64, mut copies: Vec<SampleCopy>) -> Option<Self> {
         copies.sort_by_key(|(frame, _)| (Reverse(frame.rank), frame.slot));
-        let interval_ns = copies.first()?.0.header.interval_ns;
+        let counts = &copies.first()?.0;
+        let interval_ns = counts.header.interval_ns;
+        let history_end = counts.history_end();
         let get = |series| copies.iter().find_map(|(frame, index)| frame.machine(*index, series));
         let vitals = Vitals {
             offset_ms: get(series::REALTIME_OFFSET_MS).map(u64::cast_signed),
@@ -83,7 +87,7 @@ impl Joined {
         };
         let time_ns =
             u128::from(tick) * u128::from(interval_ns) + u128::from(vitals.late_ms) * 1_000_000;
-        Some(Self { tick, time_ns, interval_ns, vitals, copies })
+        Some(Self { tick, time_ns, interval_ns, vitals, history_end, copies })
     }
 
     /// The same without its copies, which keep whole frames in memory.

@@ -249,6 +249,13 @@ impl Decoded {
         }
     }
 
+    /// Seq behind it in the history, its salvage mark's if that is why it lies there.
+    #[must_use]
+    pub fn history_end(&self) -> Option<u128> {
+        let (seq, _) = self.rank;
+        (seq > 0).then(|| u128::from(seq) + u128::from(self.header.slots))
+    }
+
     /// The machine's own value of a series in the sample `index`.
     #[must_use]
     pub fn machine(&self, index: usize, series: u16) -> Option<u64> {

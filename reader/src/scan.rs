@@ -102,6 +102,8 @@ pub struct Scan {
     pub boots: Vec<BootKey>,
     /// Where damage lies, neighbours joined.
     pub places: Vec<Place>,
+    /// Greatest end of what was ever put into the history: how far its writer came (V6).
+    pub history_end: u128,
     counts: HashMap<Verdict, u64>,
     run_index: HashMap<([u8; 16], [u8; 8]), usize>,
     boot_index: HashMap<[u8; 16], usize>,
@@ -176,6 +178,10 @@ impl Scan {
         });
         let (place_area, place_seq) =
             mark.map_or((header.area, header.seq), |mark| (mark.area, mark.seq));
+        if place_area == Area::History {
+            let end = u128::from(place_seq) + u128::from(header.slots);
+            self.history_end = self.history_end.max(end);
+        }
         Frame {
             slot,
             rank: (

@@ -5,6 +5,7 @@ use flightrec_format::place::Area;
 
 use crate::testing::{Builder, TestRun, file, flightrec};
 
+mod gaps;
 mod hostile;
 
 const MIB: u64 = 1 << 20;

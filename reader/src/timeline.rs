@@ -72,6 +72,9 @@ pub struct Timeline {
     pub current: Option<usize>,
     /// Ordinals that two boots share; reported (V4).
     pub shared_ordinals: Vec<u32>,
+    /// History seqs up to this one belong to laps that the writer has passed; unknown without
+    /// geometry (V6).
+    pub passed: Option<u128>,
 }
 
 impl Timeline {
@@ -124,7 +127,11 @@ impl Timeline {
             _ => None,
         });
         let shared_ordinals = ordinals.collect();
-        Self { boots, recover, running: None, current: None, shared_ordinals }
+        let superblock = recover.recording().superblock;
+        let passed = superblock.and_then(|superblock| {
+            scan.history_end.checked_sub(u128::from(superblock.geometry.history_slots))
+        });
+        Self { boots, recover, running: None, current: None, shared_ordinals, passed }
     }
 
     /// The run `run` of the boot `boot`.

@@ -1,0 +1,66 @@
+//! Gaps and their causes (V6), and what counts as gone (V7).
+
+use flightrec_format::event::EventKind;
+use flightrec_format::place::Area;
+
+use super::{MIB, dump, lines};
+use crate::testing::{Builder, TestRun, flightrec};
+
+/// Exit code and causes of the gaps in all of a recording.
+fn causes(builder: &Builder) -> (u8, Vec<String>) {
+    let (code, text, _) = dump(builder, &["--boot", "all", "--format", "jsonl"]);
+    let cause = |line: &serde_json::Value| Some(line["gap"]["cause"].as_str()?.to_owned());
+    (code, lines(&text).iter().filter_map(cause).collect())
+}
+
+/// Samples 10 to 29 in `area`, then none up to 500, which lies in the history at `seq`.
+fn island(area: Area, seq: u64) -> Builder {
+    let mut builder = Builder::new(MIB);
+    let mut run = TestRun::of_boot(1);
+    run.events = vec![(EventKind::RUN_START, 10, vec![0], "0.1")];
+    builder.frame(&run, area, 10, 29);
+    builder.history_seq = seq;
+    builder.frame(&run, Area::History, 500, 519);
+    builder
+}
+
+/// V6: 141 slots of history; the frame at seq 1 ends at 2.
+#[test]
+fn what_followed_a_frame_of_an_earlier_lap_was_overwritten_and_is_not_damaged() {
+    let last_of_the_first_lap = 140;
+    assert_eq!(causes(&island(Area::History, last_of_the_first_lap)), (3, vec!["damaged".into()]));
+    let passed = island(Area::History, 143);
+    assert_eq!(causes(&passed), (0, vec!["overwritten".into()]));
+    let (_, text, _) = dump(&passed, &["--last", "10m"]);
+    assert!(text.contains("without samples: overwritten by newer samples"), "{text}");
+    assert!(text.contains("lost: nothing that was once durable"), "{text}");
+    let file = passed.file();
+    assert_eq!(flightrec(&["verify", file.path().to_str().unwrap()]).0, 0);
+}
+
+/// V6: so it is if the lap's last word is torn, or a frame salvaged from the tail.
+#[test]
+fn how_far_the_writer_came_is_told_by_torn_frames_and_salvage_marks_too() {
+    let mut builder = island(Area::History, 100);
+    builder.history_seq = 143;
+    builder.frame(&TestRun::of_boot(1), Area::History, 520, 539);
+    let at = builder.last_offset;
+    builder.bytes[at + 200] ^= 1;
+    assert_eq!(causes(&builder), (0, vec!["overwritten".into()]));
+    let mut builder = island(Area::History, 100);
+    builder.frame(&TestRun::of_boot(1), Area::Tail, 520, 539);
+    builder.history_seq = 143;
+    builder.salvage_last();
+    assert_eq!(causes(&builder), (0, vec!["overwritten".into()]));
+}
+
+/// V6: the tail has no laps of that kind, and without geometry none is known.
+#[test]
+fn a_loss_behind_a_sample_of_the_tail_or_without_geometry_is_damage() {
+    assert_eq!(causes(&island(Area::Tail, 143)), (3, vec!["damaged".into()]));
+    let mut builder = island(Area::History, 143);
+    for slot in builder.superblock.geometry.superblock_slots() {
+        builder.bytes[slot as usize * 4096 + 9] ^= 1;
+    }
+    assert_eq!(causes(&builder), (3, vec!["damaged".into()]));
+}
