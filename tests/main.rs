@@ -1,8 +1,9 @@
 //! Tests that span the rooms.
 #![cfg(test)]
 
-mod spec;
-mod tidy;
-mod packaging;
 mod create;
 mod full_disk;
+mod packaging;
+mod recording;
+mod spec;
+mod tidy;

@@ -10,6 +10,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     reason = "a tool for developers"
 )]
@@ -226,7 +227,7 @@ fn read_samples(
             let value = |name: &str| number(&line["values"][names[name]]);
             sample.clear();
             sample.tick = 1000 + tick as u64;
-            let mut set = |sample: &mut Sample, series, value| {
+            let set = |sample: &mut Sample, series, value| {
                 sample.set(layout.machine_column(series).unwrap(), value);
             };
             let (wall, boot) =

@@ -1,4 +1,8 @@
-//! recorder
+//! `flightrecd`: samples a machine, and makes what it saw durable.
+//!
+//! The way of a reading: [`clock`] - [`sources`] - [`sampler`] - [`rows`] - [`encoder`] - [`frames`] -
+//! [`committer`] - [`writer`] - [`disk`]; [`recorder`] tells it as one story.
+
 pub mod alert;
 pub mod args;
 pub mod budget;

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use flightrec_format::event::{EventKind, stop_reason};
 
-use crate::alert::{Alert, Grade};
+use crate::alert::Alert;
 use crate::budget::{Budget, CAPACITY_BYTES};
 use crate::clock::{Clock, Signal};
 use crate::committer::Committer;
 use crate::events::Events;
-use crate::frames::{Compressor, FrameMaker, Stamp};
+use crate::frames::{Compressor, FrameMaker};
 use crate::rows::Rows;
 use crate::sampler::{Pain, Sampler};
 use crate::writer::Writer;
+
+mod writing;
 
 /// How to record, once all is open.
 #[derive(Clone, Debug)]
@@ -52,17 +54,8 @@ pub const EVENT_COUNT: usize = 128;
 /// Columns of one frame, over all groups.
 pub const COLUMNS_MAX: usize = 2048;
 
-/// At most one commit in this time, whatever happens.
-const COMMIT_APART_NS: u64 = 1_000_000_000;
-
 /// A commit that takes longer is told as stuck.
 const STUCK_MS: u64 = 5000;
-
-/// After a failed commit the next try waits this long, doubled each time up to a minute.
-const RETRY_NS: u64 = 1_000_000_000;
-
-/// How long an orderly end waits for the disk.
-const STOP_WAIT_NS: u64 = 8_000_000_000;
 
 /// Why a run ended, and what it has seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -271,205 +264,6 @@ impl<C: Compressor> Recorder<C> {
 
     fn commit_age_ms(&self, now_ns: u64) -> u64 {
         if self.writer.is_busy() { now_ns.saturating_sub(self.sent_ns) / 1_000_000 } else { 0 }
-    }
-
-    /// Takes what the writer has for us, without waiting.
-    fn poll_writer(&mut self) -> std::io::Result<()> {
-        if self.committer.is_none() {
-            if let Some(started) = self.writer.started() {
-                let (superblock, resume) = *started?;
-                self.begin(&superblock, resume);
-            }
-            return Ok(());
-        }
-        let sent_ns = self.sent_ns;
-        let Some(job) = self.writer.finished() else { return Ok(()) };
-        let Some(committer) = &mut self.committer else { return Ok(()) };
-        let landed = committer.landed(&self.rows, job);
-        let (outcome, done_ns, written) = (job.outcome, job.done_ns, job.written_bytes);
-        self.pain.written_bytes += written;
-        let took_ms = done_ns.saturating_sub(sent_ns) / 1_000_000;
-        let tick = self.rows.tick(self.rows.next().saturating_sub(1));
-        match outcome {
-            Ok(()) => {
-                if landed.commit {
-                    self.pain.commits += 1;
-                    self.pain.commit_last_ms = took_ms;
-                    self.pain.commit_worst_ms = self.pain.commit_worst_ms.max(took_ms);
-                }
-                let failed = std::mem::take(&mut self.failures) > 0;
-                if let Some(tick) = tick.filter(|_| failed || self.told_stuck) {
-                    self.event(EventKind::COMMIT_RECOVERED, tick, &[signed(took_ms)], b"");
-                }
-                self.told_stuck = false;
-            }
-            Err(errno) => {
-                self.pain.commit_errors += 1;
-                self.failures += 1;
-                let wait = RETRY_NS.saturating_mul(1 << self.failures.min(6)) / 2;
-                self.retry_at_ns = done_ns.saturating_add(wait.min(60 * RETRY_NS));
-                if let Some(tick) = tick.filter(|_| self.failures == 1) {
-                    self.event(
-                        EventKind::COMMIT_ERROR,
-                        tick,
-                        &[i64::from(errno)],
-                        b"write or sync",
-                    );
-                }
-            }
-        }
-        if landed.salvaged
-            && let Some(tick) = tick
-        {
-            let copies = self.committer.as_ref().map_or(0, Committer::salvage_copies);
-            let copies = i64::try_from(copies).unwrap_or(i64::MAX);
-            self.event(EventKind::SALVAGED, tick, &[copies, 0], b"");
-        }
-        Ok(())
-    }
-
-    /// The start scan has ended: now there is somewhere to write to.
-    fn begin(
-        &mut self,
-        superblock: &flightrec_format::superblock::Superblock,
-        resume: crate::resume::Resume,
-    ) {
-        let Some(maker) = self.maker.take() else { return };
-        if let Some(kib) = resume.budget_kib {
-            self.budget.restore(u64::from(kib) * 1024);
-        }
-        let stamp = Stamp {
-            recording_id: superblock.recording_id,
-            boot_id: self.plan.boot_id,
-            run_id: self.plan.run_id,
-            boot_ordinal: resume.boot_ordinal,
-            interval_ns: self.plan.interval_ns,
-            boottime_ns: 0,
-            monotonic_ns: 0,
-            realtime_ns: 0,
-            synced: false,
-            facts_crc: flightrec_format::facts::facts_crc(&self.plan.facts),
-            budget_kib: 0,
-        };
-        let first_tick = self.first_tick.unwrap_or(u64::MAX);
-        self.committer = Some(Committer::new(maker, stamp, &self.plan.facts, resume, first_tick));
-        self.commit_now = true;
-    }
-
-    /// Commits when the interval has passed, half a frame is full, or something grave happened.
-    fn commit_if_due(&mut self) {
-        let now_ns = self.clock.boottime_ns();
-        let Some(committer) = &mut self.committer else { return };
-        if self.writer.is_busy() || now_ns < self.retry_at_ns {
-            return;
-        }
-        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
-        let since_ns = self.last_commit_ns.map(|last| now_ns.saturating_sub(last));
-        let wanted_ns = match self.alert.grade() {
-            Grade::Dying => self.plan.commit_dying_ns,
-            Grade::Calm | Grade::Warn => self.plan.commit_ns,
-        };
-        let interval_ns = self.budget.commit_ns(self.alert.grade(), wanted_ns, now_ns);
-        // Half a tick early is on time: the next chance is a whole tick later.
-        let due = since_ns.is_none_or(|since| since + self.plan.interval_ns / 2 >= interval_ns);
-        let urgent = (self.commit_now || committer.has_backlog(&self.rows))
-            && since_ns.is_none_or(|since| since >= COMMIT_APART_NS - COMMIT_APART_NS / 20);
-        let due = due || urgent || committer.fills_half(&self.rows);
-        if fresh && due && self.commit(false) {
-            self.tell_cadence(wanted_ns, interval_ns);
-            return;
-        }
-        let Some(committer) = &mut self.committer else { return };
-        let Some(mut job) = self.writer.take() else { return };
-        if committer.prepare_salvage(&mut job) {
-            self.sent_ns = now_ns;
-            self.writer.submit(job);
-        } else {
-            self.writer.put_back(job);
-        }
-    }
-
-    fn commit(&mut self, last: bool) -> bool {
-        let now_ns = self.clock.boottime_ns();
-        let Some(committer) = &mut self.committer else { return false };
-        let Some(mut job) = self.writer.take() else { return false };
-        let since_ns = self.last_commit_ns.map_or(self.plan.commit_ns, |last| now_ns - last);
-        self.budget.spend(4096, since_ns, now_ns);
-        let stamp = committer.stamp();
-        stamp.boottime_ns = now_ns;
-        stamp.monotonic_ns = self.clock.monotonic_ns();
-        stamp.realtime_ns = self.clock.realtime_ns();
-        stamp.synced = self.clock.synced();
-        stamp.budget_kib = self.budget.level_kib();
-        let records = (self.sampler.layout(), &self.rows, &self.events);
-        if !committer.prepare(records, last, &mut job) {
-            self.writer.put_back(job);
-            return false;
-        }
-        self.commit_now = false;
-        self.last_commit_ns = Some(now_ns);
-        self.sent_ns = now_ns;
-        self.writer.submit(job);
-        true
-    }
-
-    fn tell_cadence(&mut self, wanted_ns: u64, interval_ns: u64) {
-        if interval_ns == self.commit_interval_ns {
-            return;
-        }
-        self.commit_interval_ns = interval_ns;
-        let why: &[u8] =
-            if interval_ns > wanted_ns { b"the write budget is used up" } else { b"alert" };
-        if let Some(tick) = self.rows.tick(self.rows.next().saturating_sub(1)) {
-            let level = i64::from(self.budget.level_kib());
-            self.event(EventKind::CADENCE, tick, &[signed(interval_ns / 1_000_000), level], why);
-            self.commit_now = false;
-        }
-    }
-
-    /// An orderly end: the stop record as the last of the run, in two commits, one per lane (W11).
-    fn stop(mut self, reason: i64) -> Ended {
-        let deadline_ns = self.clock.boottime_ns().saturating_add(STOP_WAIT_NS);
-        self.tick();
-        self.settle(deadline_ns);
-        if let Some(tick) = self.rows.tick(self.rows.next().saturating_sub(1)) {
-            let words: &[u8] = match reason {
-                stop_reason::MACHINE_SHUTDOWN => b"machine shutdown",
-                stop_reason::SERVICE_STOP => b"service stopped",
-                stop_reason::SIGNAL => b"signal",
-                stop_reason::TIME_OVER => b"time asked for is over",
-                _ => b"error",
-            };
-            self.event(EventKind::STOP, tick, &[reason], words);
-        }
-        let before = self.pain.commits;
-        for last in [false, true] {
-            self.commit(last);
-            self.settle(deadline_ns);
-        }
-        let ended = Ended {
-            reason,
-            samples: self.pain.samples,
-            commits: self.pain.commits,
-            durable: self.pain.commits >= before + 2,
-        };
-        self.writer.end();
-        ended
-    }
-
-    /// Waits for the job that is out, and for the start scan, but not beyond the deadline.
-    fn settle(&mut self, deadline_ns: u64) {
-        while self.writer.is_busy() || self.committer.is_none() {
-            if self.poll_writer().is_err() {
-                return;
-            }
-            let now_ns = self.clock.boottime_ns();
-            if now_ns >= deadline_ns {
-                return;
-            }
-            // A second signal changes nothing: the end is near.
-            self.clock.wait(now_ns + 2_000_000);
-        }
     }
 }
 

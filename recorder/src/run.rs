@@ -13,17 +13,23 @@ use memmap2::MmapMut;
 use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::frames::Compressor;
 use crate::recorder::{Ended, Plan, Recorder};
-use crate::resume::{Starter, find_superblock};
+use crate::resume::Starter;
 use crate::sample::Layout;
 use crate::sampler::Sampler;
 use crate::slow::Slow;
 use crate::sources::{self, MACHINE, RANKS};
 use crate::sys::{self, StaticCompressor};
 use crate::writer::{AckLog, Opener, Writer};
-use crate::{facts, holder, place};
+use crate::{facts, place};
+
+mod configuring;
+mod opening;
+
+use configuring::configure;
+use opening::{open_for, open_for_service};
 
 /// What the command line asks for; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +51,6 @@ pub struct RunOptions {
 /// Where the unit's `ExecStop=` leaves the manager's state: `stopping` when the machine goes down.
 const MANAGER_STATE: &str = "/run/flightrec/manager-state";
 
-const CONFIG: &str = "/etc/flightrec.toml";
-
 /// Records until told to end.
 pub fn run(options: &RunOptions) -> Result<(), Error> {
     let service = std::env::var_os("NOTIFY_SOCKET").is_some();
@@ -55,124 +59,23 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
     sys::block_signals()
         .map_err(|error| Error::new(format!("cannot block signals: {error}"), ""))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (disk, superblock) = open(&config.recording)?;
+    let identity = facts::identity(Path::new("/"));
+    let opened = if service {
+        // Before the first write: nobody shall wait for a slow card.
+        notify("READY=1");
+        open_for_service(&config.recording, config.size_bytes, identity)?
+    } else {
+        open_for(&config.recording, identity)?
+    };
     let missing = protect(&config);
     if !service {
         tell(&missing);
     }
-    let plan = plan(&config, options, &superblock, complaints, &missing, &*clock)?;
-    notify("READY=1");
-    let ended = record(&config, options, plan, (disk, superblock), clock)?;
+    let plan = plan(&config, options, opened.copied, complaints, &missing, &*clock)?;
+    let ended = record(&config, options, plan, (opened.disk, opened.superblock), clock)?;
     let durable = if ended.durable { "" } else { " The stop record could not be made durable." };
     tell(&[format!("{} samples, {} commits.{durable}", ended.samples, ended.commits)]);
     Ok(())
-}
-
-/// At a terminal a bad configuration is refused; a service records with defaults and says so.
-fn configure(options: &RunOptions, service: bool) -> Result<(Config, Vec<String>), Error> {
-    let path = options.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && options.config.is_none() => {
-            String::new()
-        }
-        Err(error) => {
-            let what = format!("cannot read the configuration {}: {error}", path.display());
-            if !service {
-                return Err(Error::new(what, "Name another with --config, or leave it out."));
-            }
-            tell(&[format!("{what}; recording with defaults")]);
-            String::new()
-        }
-    };
-    let (mut config, complaints) = if service {
-        Config::lenient(&text)
-    } else {
-        let config = Config::check(&text).map_err(|complaints| {
-            let first = complaints.first().map(ToString::to_string).unwrap_or_default();
-            let what = format!("{}: {first}", path.display());
-            Error::new(what, format!("`flightrecd check-config {}` tells all.", path.display()))
-        })?;
-        (config, Vec::new())
-    };
-    let complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-    tell(&complaints);
-    if let Some(recording) = &options.recording {
-        config.recording.clone_from(recording);
-    }
-    if let Some(interval_ns) = options.interval_ns {
-        config.interval_ns = interval_ns;
-        config.commit_ns = config.commit_ns.max(interval_ns);
-        config.commit_dying_ns = config.commit_dying_ns.max(interval_ns);
-    }
-    if let Some(commit_ns) = options.commit_ns {
-        if commit_ns < config.interval_ns {
-            let what = "--commit is shorter than the sampling interval";
-            return Err(Error::new(what, "Every commit holds at least one sample."));
-        }
-        config.commit_ns = commit_ns;
-        config.commit_dying_ns = config.commit_dying_ns.min(commit_ns);
-    }
-    Ok((config, complaints))
-}
-
-/// Opens and locks the recording.
-fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
-    let shown = path.display();
-    let disk = FileDisk::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::new(
-            format!("there is no recording at {shown}"),
-            format!("Make one: flightrecd create {shown}"),
-        ),
-        io::ErrorKind::PermissionDenied => Error::new(
-            format!("no permission to write to {shown}"),
-            "Run as root, or record elsewhere with --recording PATH.",
-        ),
-        _ => Error::new(format!("cannot open {shown}: {error}"), ""),
-    })?;
-    match sys::lock_exclusive(disk.file()) {
-        Ok(true) => {}
-        Ok(false) => {
-            let pid = holder::find(path)
-                .map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
-            return Err(Error::new(
-                format!("another recorder{pid} is recording into {shown}"),
-                "Two would overwrite each other. Stop it, or record elsewhere with --recording PATH.",
-            ));
-        }
-        Err(error) => return Err(Error::new(format!("cannot lock {shown}: {error}"), "")),
-    }
-    let metadata = disk.file().metadata();
-    let metadata =
-        metadata.map_err(|error| Error::new(format!("cannot examine {shown}: {error}"), ""))?;
-    let mut disk = disk;
-    let superblock = find_superblock(&mut disk, metadata.len())
-        .map_err(|error| Error::new(format!("cannot read {shown}: {error}"), ""))?
-        .ok_or_else(|| {
-            Error::new(
-                format!("{shown} is not a recording that this version can write to"),
-                "No superblock of format 1 was found. Nothing was changed. Make a new one elsewhere: \
-                 flightrecd create PATH",
-            )
-        })?;
-    if superblock.geometry.size > metadata.len() {
-        return Err(Error::new(
-            format!(
-                "{shown} is cut: {} of {} bytes are there",
-                metadata.len(),
-                superblock.geometry.size
-            ),
-            "Recording into it would make it grow, which a power cut does not forgive. Nothing was \
-             changed. `flightrec dump` still reads it; make a new one with flightrecd create.",
-        ));
-    }
-    if superblock.compatible_flags != 0 {
-        return Err(Error::new(
-            format!("{shown} was made by a later version of flightrec"),
-            "Nothing was changed. Update flightrec, or make a new recording elsewhere.",
-        ));
-    }
-    Ok((disk, superblock))
 }
 
 /// Takes the protections that can be had; returns the sentences about those that cannot.
@@ -180,7 +83,7 @@ fn protect(config: &Config) -> Vec<String> {
     let mut missing = Vec::new();
     let mut note = |what: &str, outcome: io::Result<()>| {
         if let Err(error) = outcome {
-            missing.push(format!("{what}: {error}"));
+            missing.push(format!("{what}: {}", reason(&error)));
         }
     };
     note("priority", sys::set_nice(config.nice));
@@ -195,7 +98,7 @@ fn protect(config: &Config) -> Vec<String> {
 fn plan(
     config: &Config,
     options: &RunOptions,
-    superblock: &Superblock,
+    copied: bool,
     complaints: Vec<String>,
     missing: &[String],
     clock: &dyn Clock,
@@ -214,7 +117,6 @@ fn plan(
     let mut run_id = [0; 8];
     sys::random_bytes(&mut run_id)
         .map_err(|error| Error::new(format!("no random numbers to be had: {error}"), ""))?;
-    let known = superblock.identity != [0; 16] && run_facts.identity != [0; 16];
     Ok(Plan {
         interval_ns: config.interval_ns,
         commit_ns: config.commit_ns,
@@ -224,7 +126,7 @@ fn plan(
         run_id,
         facts: encoded,
         complaints,
-        copied: known && superblock.identity != run_facts.identity,
+        copied,
     })
 }
 
@@ -302,7 +204,11 @@ fn ack_log(path: &Path, plan: &Plan) -> Result<AckLog, Error> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
 }
 
 fn boot_id() -> [u8; 16] {

@@ -25,13 +25,13 @@ fn samples(layout: &Layout, count: u64, seed: u64) -> Vec<Sample> {
             sample.tick = tick * 2;
             sample.clear();
             for slot in 1..3 {
-                if noise.next() % 7 == 0 {
+                if noise.next().is_multiple_of(7) {
                     let name = noise.next().to_le_bytes();
                     sample.seat(slot, (name[0] > 50).then(|| Occupant::named(&name[..3])));
                 }
             }
             for column in 0..layout.width() {
-                if noise.next() % 5 != 0 {
+                if !noise.next().is_multiple_of(5) {
                     sample.set(column, noise.next() >> (noise.next() % 64));
                 }
             }

@@ -1,0 +1,167 @@
+//! What a sample costs, beside what the kernel alone costs for it.
+//!
+//! The *floor* reads the same files through descriptors that are kept open, with as many `pread`
+//! calls into as large buffers, the empty one at the end included, and parses nothing. Rounds of
+//! samples and of the floor alternate in one thread of one process, so that the CPU time of the
+//! process is that of the thread. A third kind of round asks the clocks too, as a sample does.
+//!
+//! `bench_sampling [ROUNDS [SAMPLES]]` prints medians and spread; `bench_sampling only KIND COUNT`
+//! does one thing only, for a profiler: `take`, `floor`, `tick` (a sample and its row) or `none`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a tool for developers"
+)]
+
+use std::fs::File;
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use flightrec_recorder::clock::{Clock, SystemClock};
+use flightrec_recorder::recorder::{ROW_BYTES, ROW_COUNT};
+use flightrec_recorder::rows::Rows;
+use flightrec_recorder::sample::Layout;
+use flightrec_recorder::sampler::{Pain, Sampler};
+use flightrec_recorder::sources::{self, MACHINE, RANKS};
+use flightrec_recorder::sys;
+
+/// The files of the sources, read and not looked at.
+struct Floor(Vec<(File, Vec<u8>)>);
+
+impl Floor {
+    /// Every kernel file that this process holds open, which are those of the sources.
+    fn of_open_files() -> Self {
+        let mut files = Vec::new();
+        let mut numbers: Vec<_> = std::fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        numbers.sort();
+        for number in numbers {
+            let Ok(path) = std::fs::read_link(&number) else { continue };
+            let of_kernel = path.starts_with("/proc") || path.starts_with("/sys");
+            if of_kernel && path.is_file() {
+                let text = std::fs::read(&path).unwrap();
+                let room = (2 * text.len()).clamp(256, 256 << 10);
+                println!("{:6} bytes  {}", text.len(), path.display());
+                files.push((File::open(&path).unwrap(), vec![0; room]));
+            }
+        }
+        Self(files)
+    }
+
+    fn read(&mut self) {
+        for (file, buffer) in &mut self.0 {
+            let mut filled = 0;
+            loop {
+                let got = file.read_at(&mut buffer[filled..], u64::try_from(filled).unwrap());
+                match got.unwrap() {
+                    0 => break,
+                    len => filled += len,
+                }
+            }
+            black_box(&buffer[..filled]);
+        }
+    }
+}
+
+/// What a sample asks beside the files.
+fn ask_clocks() {
+    black_box((sys::boottime_ns(), sys::boottime_ns(), sys::monotonic_ns(), sys::realtime_ns()));
+    black_box((sys::clock_synced(), sys::faults(), sys::process_cpu_ns()));
+}
+
+struct Bench {
+    sampler: Sampler,
+    rows: Rows,
+    floor: Floor,
+    tick: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let layout = Layout::new(MACHINE, RANKS);
+        let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
+        let floor = Floor::of_open_files();
+        drop(discovery);
+        let rows = Rows::new(&layout, ROW_BYTES, ROW_COUNT);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { sampler: Sampler::new(layout, sources, 0, clock), rows, floor, tick: 0 }
+    }
+
+    fn once(&mut self, kind: &str) {
+        match kind {
+            "take" => self.take(),
+            "tick" => {
+                self.take();
+                assert!(self.rows.push(self.sampler.sample(), u64::MAX));
+            }
+            "floor" => self.floor.read(),
+            "floor and clocks" => {
+                self.floor.read();
+                ask_clocks();
+            }
+            "none" => {}
+            _ => panic!("no kind {kind}"),
+        }
+    }
+
+    fn take(&mut self) {
+        self.tick += 1;
+        self.sampler.take(self.tick, &Pain { samples: self.tick, ..Pain::default() });
+    }
+
+    /// Nanoseconds of CPU time each.
+    fn round(&mut self, kind: &str, count: u32) -> f64 {
+        let start_ns = sys::process_cpu_ns();
+        for _ in 0..count {
+            self.once(kind);
+        }
+        (sys::process_cpu_ns() - start_ns) as f64 / f64::from(count)
+    }
+}
+
+/// Median, least and greatest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut bench = Bench::new();
+    if let ["only", kind, count] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        for _ in 0..count.parse::<u32>().unwrap() {
+            bench.once(kind);
+        }
+        return;
+    }
+    let number =
+        |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().unwrap());
+    let (rounds, count) = (number(0, 11), number(1, 2000));
+    const KINDS: [&str; 4] = ["floor", "take", "floor and clocks", "tick"];
+    for kind in KINDS {
+        bench.round(kind, count / 4);
+    }
+    let mut costs = [const { Vec::new() }; 4];
+    for _ in 0..rounds {
+        for (kind, costs) in KINDS.iter().zip(&mut costs) {
+            costs.push(bench.round(kind, count));
+        }
+    }
+    println!("{rounds} rounds of {count}, CPU time each: median (least, greatest)");
+    for (kind, costs) in KINDS.iter().zip(&costs) {
+        let (median, least, greatest) = spread(costs.clone());
+        let [median, least, greatest] = [median, least, greatest].map(|ns| ns / 1000.0);
+        println!("{kind:>16}: {median:6.2} us ({least:.2}, {greatest:.2})");
+    }
+    for (what, over) in [("take / floor", 0), ("take / floor and clocks", 2)] {
+        let ratios = costs[1].iter().zip(&costs[over]).map(|(take, floor)| take / floor);
+        let (median, least, greatest) = spread(ratios.collect());
+        println!("{what}: {median:.3} ({least:.3}, {greatest:.3})");
+    }
+}

@@ -1,0 +1,212 @@
+//! The steady state allocates nothing, in any thread: not while sampling, committing, sealing, in an
+//! alert, nor when a sync fails. Every thread of the real recorder runs, on real kernel files and
+//! a real file; allocations are counted between the first seconds and the last.
+
+#![cfg(test)]
+#![allow(unsafe_code, reason = "a counting allocator")]
+
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use flightrec_recorder::clock::{Clock, Signal, SystemClock};
+use flightrec_recorder::create::create;
+use flightrec_recorder::disk::{Disk, FileDisk};
+use flightrec_recorder::frames::Compressor;
+use flightrec_recorder::recorder::{Plan, Recorder};
+use flightrec_recorder::resume::{Starter, find_superblock};
+use flightrec_recorder::sample::{Layout, Sample};
+use flightrec_recorder::sampler::Sampler;
+use flightrec_recorder::slow::Slow;
+use flightrec_recorder::sources::{self, MACHINE, RANKS, Source};
+use flightrec_recorder::sys::StaticCompressor;
+use flightrec_recorder::writer::{Opener, Writer};
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+impl Counting {
+    fn count() {
+        if COUNTING.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, memory: Memory) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(place, memory) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, memory: Memory, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(place, memory, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The real clock; it begins to count after so many waits, and ends before the last ones.
+struct WatchedClock {
+    waits: AtomicU64,
+    from: u64,
+    to: u64,
+}
+
+impl Clock for WatchedClock {
+    fn boottime_ns(&self) -> u64 {
+        SystemClock.boottime_ns()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        SystemClock.monotonic_ns()
+    }
+
+    fn realtime_ns(&self) -> i64 {
+        SystemClock.realtime_ns()
+    }
+
+    fn synced(&self) -> bool {
+        SystemClock.synced()
+    }
+
+    fn wait(&self, deadline_ns: u64) -> Option<Signal> {
+        let wait = self.waits.fetch_add(1, Ordering::Relaxed);
+        if wait == self.from {
+            COUNTING.store(true, Ordering::Relaxed);
+        }
+        if wait >= self.to {
+            COUNTING.store(false, Ordering::Relaxed);
+            return Some(Signal::Terminate);
+        }
+        SystemClock.wait(deadline_ns)
+    }
+}
+
+/// A real file whose tenth and eleventh sync fail.
+struct FailingDisk {
+    disk: FileDisk,
+    history_at: u64,
+    syncs: u64,
+    failed: Arc<AtomicU64>,
+    history_writes: Arc<AtomicU64>,
+}
+
+impl Disk for FailingDisk {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.read_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if COUNTING.load(Ordering::Relaxed) && offset >= self.history_at {
+            self.history_writes.fetch_add(1, Ordering::Relaxed);
+        }
+        self.disk.write_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if COUNTING.load(Ordering::Relaxed) {
+            self.syncs += 1;
+        }
+        if (10..12).contains(&self.syncs) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.disk.sync()
+    }
+}
+
+/// Makes memory look nearly gone from some tick on, so that an alert comes.
+struct Scare {
+    column: usize,
+    samples: u64,
+}
+
+impl Source for Scare {
+    fn name(&self) -> &'static str {
+        "scare"
+    }
+
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        self.samples += 1;
+        if self.samples > 200 {
+            sample.set(self.column, 1);
+        }
+        // A source that comes and goes is told each time, and costs nothing else.
+        if self.samples % 40 == 39 { Err(19) } else { Ok(()) }
+    }
+}
+
+struct Zstd(StaticCompressor);
+
+impl Compressor for Zstd {
+    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
+        self.0.compress(body, payload)
+    }
+}
+
+#[test]
+fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync() {
+    // At 10 ms a sample this is five seconds; 1 MiB seals every fifteen commits.
+    let clock: Arc<dyn Clock> =
+        Arc::new(WatchedClock { waits: AtomicU64::new(0), from: 100, to: 600 });
+    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = folder.path().join("recording.frec");
+    create(&path, 1 << 20, true, [0; 16], &SystemClock).unwrap();
+    let mut disk = FileDisk::open(&path).unwrap();
+    let superblock = find_superblock(&mut disk, 1 << 20).unwrap().unwrap();
+    let (failed, history_writes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let watched = FailingDisk {
+        disk,
+        history_at: u64::from(superblock.geometry.history_start) * 4096,
+        syncs: 0,
+        failed: failed.clone(),
+        history_writes: history_writes.clone(),
+    };
+    let opener: Opener = Box::new(move || {
+        let disk: Box<dyn Disk> = Box::new(watched);
+        Ok((disk, superblock))
+    });
+    let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
+    let writer = Writer::start(opener, starter, clock.clone(), None).unwrap();
+    let layout = Layout::new(MACHINE, RANKS);
+    let (mut sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
+    let column = layout.machine_column(52).unwrap();
+    sources.push(Box::new(Scare { column, samples: 0 }));
+    let slow = Slow::start(discovery).unwrap();
+    let sampler = Sampler::new(layout, sources, 5, clock.clone());
+    let workspace = memmap2::MmapMut::map_anon(StaticCompressor::workspace_size()).unwrap();
+    let compressor = Zstd(StaticCompressor::new(workspace).unwrap());
+    let plan = Plan {
+        interval_ns: 10_000_000,
+        commit_ns: 50_000_000,
+        commit_dying_ns: 20_000_000,
+        until_ns: None,
+        boot_id: [1; 16],
+        run_id: [2; 8],
+        facts: Vec::new(),
+        complaints: Vec::new(),
+        copied: false,
+    };
+    let ended = Recorder::new(plan, clock, sampler, writer, compressor).run(|_| 3).unwrap();
+    drop(slow);
+
+    assert!(ended.samples > 300, "{ended:?}");
+    assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");
+    assert!(history_writes.load(Ordering::Relaxed) >= 1, "nothing was sealed: nothing was shown");
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
+}
