@@ -72,9 +72,10 @@ class Run:
         return event.tick * self.events[event] + event.offset_ms * 10**6
 
     def stopped(self):
-        """The last event, if it is a stop."""
-        last = max(self.events, default=None)
-        return last if last and EVENTS.get(last.kind, ("",))[0] == "stop" else None
+        """The stop that the run ends with, if it does (V6)."""
+        newest = max((event[:2] for event in self.events), default=())
+        stops = [event for event in self.events if event[:2] == newest and EVENTS.get(event.kind, ("",))[0] == "stop"]
+        return max(stops) if stops and newest[0] >= max(self.samples, default=0) else None
 
 
 @dataclass
@@ -184,8 +185,7 @@ def date(samples):  # V5
 
 def gap_cause(a, run_a, b, run_b, lap):  # V6
     if run_a.boot is not run_b.boot:
-        with_events = [run for run in run_a.boot.runs.values() if run.events]
-        stop = with_events[-1].stopped() if with_events else None
+        stop = list(run_a.boot.runs.values())[-1].stopped()
         return "recorder stopped" if stop and stop.args[:1] != (1,) else "power off"
     if run_a is not run_b:
         return "recorder stopped" if run_a.stopped() else "recorder off"
@@ -261,7 +261,7 @@ def event_line(run, event, dated_by):
 
 
 # tail frames overlap, so the same few are wanted again and again; all of them decoded would not fit in memory
-cached_body = functools.lru_cache(maxsize=16)(Body)
+cached_body = functools.lru_cache(maxsize=128)(Body)
 
 
 def label(entity):

@@ -438,7 +438,7 @@ class Body:
 
     def parse_entities(self, cursor):  # 6.1
         for _ in range(cursor.varint(most=LIMITS["entities in a frame"])):
-            kind, name = cursor.varint(), cursor.string(LIMITS["name of an entity, bytes"])
+            kind, name = cursor.varint(1), cursor.string(LIMITS["name of an entity, bytes"])
             count = cursor.varint(most=LIMITS["attributes of an entity"])
             pairs = [(cursor.varint(), cursor.varint()) for _ in range(count)]
             known = {ATTRIBUTES[number]: value for number, value in pairs if number in ATTRIBUTES}  # R2

@@ -113,6 +113,9 @@ pub fn read_all(section: &[u8]) -> Result<Vec<Entity>, Malformed> {
     let mut entities = Vec::with_capacity(count.min(section.len()));
     for _ in 0..count {
         let kind = EntityKind(input.number()?);
+        if kind == EntityKind::MACHINE {
+            return Err(Malformed("the machine is listed"));
+        }
         let name = String::from_utf8_lossy(input.text(limits::NAME_LEN_MAX)?).into_owned();
         let attribute_count =
             input.at_most(limits::ATTRIBUTES_MAX, "more attributes than allowed")?;
@@ -131,6 +134,17 @@ pub fn read_all(section: &[u8]) -> Result<Vec<Entity>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 6.1: entity 0 is the machine; a second one would have readings of its own.
+    #[test]
+    fn a_listed_machine_is_damage() {
+        let mut bytes = [0; 64];
+        let mut out = Writer::new(&mut bytes);
+        out.number(1);
+        write(&mut out, EntityKind::MACHINE, b"", &[]);
+        let used = out.finish().unwrap();
+        assert!(read_all(&bytes[..used]).is_err());
+    }
 
     /// R2: the unknown kind and attribute stay; of two `pid`s the last counts.
     #[test]

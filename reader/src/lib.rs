@@ -32,6 +32,7 @@ pub mod gap;
 pub mod holder;
 pub mod merge;
 pub mod moment;
+pub mod order;
 pub mod outcome;
 pub mod play;
 pub mod recording;

@@ -205,8 +205,9 @@ pub struct Decoded {
     pub events: Vec<Event>,
     /// Its run facts.
     pub facts: Option<Vec<u8>>,
-    /// Numbers of its entities in [`Entities`].
-    entities: Vec<usize>,
+    /// Numbers of its entities in [`Entities`], each with the one that it shares with all that are
+    /// the same thing.
+    entities: Vec<(usize, usize)>,
     groups: Vec<Group>,
     /// Whether two of its entities are the same thing, so that the later one counts (9.6).
     repeats: bool,
@@ -218,32 +219,33 @@ impl Decoded {
     /// Hands every reading of the sample `index` to `take`, in the order of groups and columns.
     pub fn readings(&self, index: usize, mut take: impl FnMut(Reading)) {
         if self.repeats {
-            let mut once: Vec<Reading> = Vec::new();
-            self.each(index, &mut |reading| {
-                let same = |own: &&mut Reading| {
-                    (own.entity, own.series) == (reading.entity, reading.series)
-                };
-                match once.iter_mut().find(same) {
-                    Some(own) => own.stored = reading.stored,
-                    None => once.push(reading),
+            let mut once: Vec<(usize, Reading)> = Vec::new();
+            self.each(index, &mut |same, reading| {
+                let is_same =
+                    |own: &&mut (usize, Reading)| (own.0, own.1.series) == (same, reading.series);
+                match once.iter_mut().find(is_same) {
+                    Some((_, own)) => own.stored = reading.stored,
+                    None => once.push((same, reading)),
                 }
             });
-            once.into_iter().for_each(take);
+            for (_, reading) in once {
+                take(reading);
+            }
         } else {
-            self.each(index, &mut take);
+            self.each(index, &mut |_, reading| take(reading));
         }
     }
 
-    fn each(&self, index: usize, take: &mut dyn FnMut(Reading)) {
+    fn each(&self, index: usize, take: &mut dyn FnMut(usize, Reading)) {
         for group in &self.groups {
             let Some(row) = row_of(group, index) else { continue };
-            let entity = match group.entity.checked_sub(1) {
-                None => 0,
-                Some(listed) => self.entities.get(listed).copied().unwrap_or(0),
+            let (entity, same) = match group.entity.checked_sub(1) {
+                None => (0, 0),
+                Some(listed) => self.entities.get(listed).copied().unwrap_or_default(),
             };
             for (series, column) in group.series.iter().zip(&group.columns) {
                 if let Some(stored) = column.get(row) {
-                    take(Reading { entity, series: *series, stored: *stored });
+                    take(same, Reading { entity, series: *series, stored: *stored });
                 }
             }
         }
@@ -332,9 +334,11 @@ impl Recover {
         if header.first_tick != frame.first_tick || header.seq != frame.seq {
             return None;
         }
-        let entities: Vec<usize> =
-            body.entities.iter().map(|entity| self.entities.of(entity)).collect();
-        let mut sorted = entities.clone();
+        let numbers = body.entities.iter().map(|entity| self.entities.of(entity));
+        let numbers: Vec<usize> = numbers.collect();
+        let entities: Vec<(usize, usize)> =
+            numbers.into_iter().map(|number| (number, self.entities.same(number))).collect();
+        let mut sorted: Vec<usize> = entities.iter().map(|(_, same)| *same).collect();
         sorted.sort_unstable();
         let repeats = sorted.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
         let samples = body.samples.unwrap_or_default();

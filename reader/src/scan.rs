@@ -27,7 +27,7 @@ pub enum Depth {
     Whole,
 }
 
-/// A frame, as its header tells; 88 bytes, because there may be a quarter of a million.
+/// A frame, as its header tells; 80 bytes, because there may be a quarter of a million.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     /// First slot in the recording.
@@ -46,6 +46,8 @@ pub struct Frame {
     pub run: usize,
     /// Checksum of the run facts of its run.
     pub facts_crc: u32,
+    /// Counts the boots seen by the recording.
+    pub ordinal: u32,
     /// For which area it was made.
     pub area: Area,
     /// Whether the kernel called real time synchronised.
@@ -65,17 +67,6 @@ pub struct RunKey {
     pub run_id: [u8; 8],
     /// Sampling interval.
     pub interval_ns: u64,
-}
-
-/// One run of the kernel, as the headers tell.
-#[derive(Clone, Debug)]
-pub struct BootKey {
-    /// Of the kernel.
-    pub boot_id: [u8; 16],
-    /// Greatest one found.
-    pub ordinal: u32,
-    /// Greatest one found; tells two boots of one ordinal apart (V4).
-    pub tail_seq: u64,
 }
 
 /// Neighbouring slots with one verdict.
@@ -98,8 +89,8 @@ pub struct Scan {
     pub torn: Vec<Frame>,
     /// Runs, in no order.
     pub runs: Vec<RunKey>,
-    /// Boots, in no order.
-    pub boots: Vec<BootKey>,
+    /// Boots by their boot_id, in no order.
+    pub boots: Vec<[u8; 16]>,
     /// Where damage lies, neighbours joined.
     pub places: Vec<Place>,
     /// Greatest end of what was ever put into the history: how far its writer came (V6).
@@ -162,15 +153,9 @@ impl Scan {
     /// Enters a frame whose header and place hold.
     fn frame(&mut self, slot: u64, header: &Header, mark: Option<Mark>) -> Frame {
         let boot = *self.boot_index.entry(header.boot_id).or_insert_with(|| {
-            self.boots.push(BootKey { boot_id: header.boot_id, ordinal: 0, tail_seq: 0 });
+            self.boots.push(header.boot_id);
             self.boots.len() - 1
         });
-        if let Some(key) = self.boots.get_mut(boot) {
-            key.ordinal = key.ordinal.max(header.boot_ordinal);
-            if header.area == Area::Tail {
-                key.tail_seq = key.tail_seq.max(header.seq);
-            }
-        }
         let run = *self.run_index.entry((header.boot_id, header.run_id)).or_insert_with(|| {
             let interval_ns = header.interval_ns;
             self.runs.push(RunKey { boot, run_id: header.run_id, interval_ns });
@@ -195,6 +180,7 @@ impl Scan {
                 .saturating_sub(i64::try_from(header.boottime_ns / 1_000_000).unwrap_or(i64::MAX)),
             run,
             facts_crc: header.facts_crc,
+            ordinal: header.boot_ordinal,
             area: header.area,
             synced: header.synced,
             slots: header.slots,
@@ -310,7 +296,7 @@ impl Judge<'_> {
         let geometry = &superblock.geometry;
         let Some((area, index)) = geometry.locate(slot) else { return Err(Verdict::Outside) };
         if let Some(mark) = mark.filter(|mark| mark.area == area) {
-            let here = geometry.slot_of(area, mark.seq) == index;
+            let here = mark.seq > 0 && geometry.slot_of(area, mark.seq) == index;
             return if here { Ok((header, Some(mark))) } else { Err(Verdict::Misplaced) };
         }
         let (_, count) = geometry.area(area);

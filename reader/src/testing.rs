@@ -37,6 +37,8 @@ pub(crate) struct TestRun {
     pub(crate) facts: Option<RunFacts>,
     /// Series that nobody knows and that no coder can squeeze.
     pub(crate) noise: u16,
+    /// Lists the process once more, under another name.
+    pub(crate) twins: bool,
 }
 
 impl TestRun {
@@ -55,6 +57,7 @@ impl TestRun {
             begins: 10,
             events: Vec::new(),
             noise: 0,
+            twins: false,
             facts: Some(RunFacts {
                 version: 1,
                 identity: [3; 16],
@@ -116,6 +119,8 @@ pub(crate) struct Builder {
     pub(crate) tail_seq: u64,
     pub(crate) history_seq: u64,
     pub(crate) archive_seq: u64,
+    /// Codec 0: what is changed in a payload then changes a body.
+    pub(crate) plain: bool,
     /// Where the last frame was put, bytes.
     pub(crate) last_offset: usize,
 }
@@ -135,7 +140,8 @@ impl Builder {
             bytes[at..at + 4096].copy_from_slice(&superblock.slot(copy));
         }
         let (tail_seq, history_seq, archive_seq) = (1, 1, 1);
-        Self { bytes, superblock, tail_seq, history_seq, archive_seq, last_offset: 0 }
+        let (plain, last_offset) = (false, 0);
+        Self { bytes, superblock, tail_seq, history_seq, archive_seq, plain, last_offset }
     }
 
     /// A whole run as a recorder writes it: a commit each `commit` ticks with the last 20 ones, a
@@ -208,7 +214,9 @@ impl Builder {
 
     /// Packs, seals and puts a body in its place.
     pub(crate) fn put(&mut self, mut header: Header, body: &[u8]) {
-        let payload = zstd::bulk::compress(body, 1).unwrap();
+        let payload =
+            if self.plain { body.to_vec() } else { zstd::bulk::compress(body, 1).unwrap() };
+        header.codec = if self.plain { Codec::Plain } else { Codec::Zstd };
         header.payload_len = payload.len() as u32;
         header.body_len = body.len() as u32;
         header.slots = (HEADER_SIZE + payload.len()).div_ceil(4096) as u16;
@@ -262,9 +270,12 @@ fn body(run: &TestRun, ticks: &[u64], events: &[TestEvent], facts: &[u8]) -> Vec
     let mut body = vec![0; 1 << 20];
     let mut out = Writer::new(&mut body);
     section(&mut out, section::ENTITIES, |out| {
-        out.number(2);
+        out.number(if run.twins { 3 } else { 2 });
         entity::write(out, EntityKind::DISK, b"mmcblk0", &[]);
         entity::write(out, EntityKind::PROCESS, b"ag\x1b[2Jent", &[(1, 77), (2, 1234)]);
+        if run.twins {
+            entity::write(out, EntityKind::PROCESS, b"sh", &[(1, 77), (2, 1234)]);
+        }
     });
     if !ticks.is_empty() {
         section(&mut out, section::SAMPLES, |out| samples(out, run, ticks));
@@ -297,24 +308,27 @@ fn section(out: &mut Writer<'_>, kind: u64, write: impl FnOnce(&mut Writer<'_>))
 }
 
 fn samples(out: &mut Writer<'_>, run: &TestRun, ticks: &[u64]) {
-    let rows: Vec<Vec<(u16, u64)>> = ticks.iter().map(|tick| run.machine(*tick)).collect();
-    let disk = |tick: u64| [(141_u16, tick / 2), (144, tick * 5)];
-    let process = |tick: u64| [(201_u16, tick), (205, 300 + tick % 9)];
+    type Readings = Vec<(u16, u64)>;
+    let readings = |entity: u64, tick: u64| -> Readings {
+        match entity {
+            0 => run.machine(tick),
+            1 => vec![(141, tick / 2), (144, tick * 5)],
+            2 => vec![(201, tick), (205, 300 + tick % 9)],
+            _ => vec![(140, tick), (205, 7)],
+        }
+    };
     let all = std::iter::once(0..ticks.len());
-    let numbers: Vec<u16> = rows[0].iter().map(|(series, _)| *series).collect();
     out.number(ticks.len() as u64);
     write_ticks(out, &ticks.iter().copied());
-    out.number(3);
-    write_group(out, 0, &all, ticks.len(), &numbers.iter().copied());
-    write_group(out, 1, &all, ticks.len(), &[141, 144].into_iter());
-    write_group(out, 2, &all, ticks.len(), &[201, 205].into_iter());
-    let mut columns: Vec<Vec<u64>> =
-        (0..numbers.len()).map(|column| rows.iter().map(|row| row[column].1).collect()).collect();
-    for place in 0..2 {
-        columns.push(ticks.iter().map(|tick| disk(*tick)[place].1).collect());
-    }
-    for place in 0..2 {
-        columns.push(ticks.iter().map(|tick| process(*tick)[place].1).collect());
+    let groups = if run.twins { 4 } else { 3 };
+    out.number(groups);
+    let mut columns: Vec<Vec<u64>> = Vec::new();
+    for entity in 0..groups {
+        let rows: Vec<Readings> = ticks.iter().map(|tick| readings(entity, *tick)).collect();
+        let numbers: Vec<u16> = rows[0].iter().map(|(series, _)| *series).collect();
+        write_group(out, entity as usize, &all, ticks.len(), &numbers.iter().copied());
+        let column = |place: usize| rows.iter().map(|row| row[place].1).collect();
+        columns.extend((0..numbers.len()).map(column));
     }
     for _ in &columns {
         out.byte(Mode::DeltaRuns.number());

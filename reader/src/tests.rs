@@ -240,6 +240,24 @@ fn a_salvaged_copy_speaks_for_a_lost_tail() {
     assert_eq!((code, text.lines().count()), (0, 20));
 }
 
+/// 9.6: a process that changed its name within a frame is one process, called what it was first.
+#[test]
+fn one_process_under_two_names_is_one_object() {
+    let mut builder = Builder::new(MIB);
+    let mut run = TestRun::of_boot(1);
+    run.twins = true;
+    builder.frame(&run, Area::Tail, 10, 29);
+    let (_, text, _) = dump(&builder, &["--format", "jsonl"]);
+    let first = text.lines().next().unwrap();
+    let processes =
+        first.split_once("\"processes\":").unwrap().1.split_once(",\"units\"").unwrap().0;
+    let expected = concat!(
+        r#"[{"name":"ag\u001b[2Jent","pid":77,"start_ticks":1234,"#,
+        r#""values":{"process.user":10,"process.rss_bytes":114688,"disk.ag\u001b[2Jent.reads":10}}]"#
+    );
+    assert_eq!(processes, expected);
+}
+
 #[test]
 fn rates_are_growth_per_second_and_absent_where_a_counter_went_back() {
     let arguments = ["--rates", "--series", "vm.swap_in*", "--format", "jsonl", "--last", "5s"];

@@ -1,13 +1,11 @@
 //! Boots and runs in their order (V4), what their first and last samples say, how they ended (V8).
 
-use flightrec_format::event::{EventKind, stop_reason};
-use flightrec_format::facts::RunFacts;
-use flightrec_format::place::Area;
-
 use crate::gap::Stand;
 use crate::merge::{EventAt, Joined, Merge};
 use crate::recover::Recover;
 use crate::scan::{Frame, Scan};
+use flightrec_format::event::{EventKind, stop_reason};
+use flightrec_format::facts::RunFacts;
 
 /// One run of the recorder.
 #[derive(Clone, Debug)]
@@ -31,7 +29,6 @@ pub struct Boot {
     pub ordinal: u32,
     /// Runs in their order.
     pub runs: Vec<Run>,
-    tail_seq: u64,
 }
 
 /// How a boot ended (V8).
@@ -104,12 +101,7 @@ impl Timeline {
         let mut boots: Vec<Boot> = scan
             .boots
             .iter()
-            .map(|key| Boot {
-                boot_id: key.boot_id,
-                ordinal: key.ordinal,
-                runs: Vec::new(),
-                tail_seq: key.tail_seq,
-            })
+            .map(|boot_id| Boot { boot_id: *boot_id, ordinal: 0, runs: Vec::new() })
             .collect();
         for (key, mut run) in scan.runs.iter().zip(runs) {
             run.frames.sort_by_key(|frame| (frame.first_tick, frame.slot));
@@ -118,20 +110,15 @@ impl Timeline {
             }
         }
         boots.retain(|boot| !boot.runs.is_empty());
-        for boot in &mut boots {
-            boot.runs.sort_by_key(|run| (run.start_ns(), run.run_id));
-        }
-        boots.sort_by_key(|boot| (boot.ordinal, boot.tail_seq, boot.boot_id));
-        let ordinals = boots.windows(2).filter_map(|pair| match pair {
-            [one, other] if one.ordinal == other.ordinal => Some(one.ordinal),
-            _ => None,
-        });
-        let shared_ordinals = ordinals.collect();
         let superblock = recover.recording().superblock;
         let passed = superblock.and_then(|superblock| {
             scan.history_end.checked_sub(u128::from(superblock.geometry.history_slots))
         });
-        Self { boots, recover, running: None, current: None, shared_ordinals, passed }
+        let shared_ordinals = Vec::new();
+        let mut timeline =
+            Self { boots, recover, running: None, current: None, shared_ordinals, passed };
+        timeline.order();
+        timeline
     }
 
     /// The run `run` of the boot `boot`.
@@ -223,53 +210,39 @@ impl Timeline {
         })
     }
 
-    /// The stop event of a run, if that is its last event.
-    ///
-    /// A stop is the last record of its run (W11), so it stands in a frame that reaches the run's
-    /// last sample, or in the archive.
+    /// The stop that a run ends with, if it does: no event and no sample of it is after it (V6).
     pub fn stop_of(&mut self, boot: usize, run: usize) -> Option<EventAt> {
-        self.last_event(boot, run).filter(|last| last.event.kind == EventKind::STOP)
+        let last_tick = self.last_in_run((boot, run), None, |_| true).map(|sample| sample.tick);
+        let events = self.events_from(boot, run, last_tick.unwrap_or(0));
+        let moment = |told: &EventAt| (told.event.tick, told.event.offset_ms);
+        let newest = events.last().map(moment)?;
+        let mut last = events.into_iter().rev().take_while(|told| moment(told) == newest);
+        last.find(|told| told.event.kind == EventKind::STOP)
     }
 
-    fn last_event(&mut self, boot: usize, run: usize) -> Option<EventAt> {
-        let last_tick = self.last_in_run((boot, run), None, |_| true).map(|sample| sample.tick);
-        let frames = &self.run(boot, run)?.frames;
-        let worth = |frame: &&Frame| {
-            frame.area == Area::Archive || last_tick.is_none_or(|tick| frame.last_tick >= tick)
-        };
-        let worth: Vec<Frame> = frames.iter().filter(worth).copied().collect();
-        let mut merge = Merge::new(&worth, 0, u64::MAX);
+    /// Events of a run at `tick` and later, in order.
+    pub fn events_from(&mut self, boot: usize, run: usize, tick: u64) -> Vec<EventAt> {
+        let mut merge = self.merge(boot, run, tick, u64::MAX);
         while merge.next(&mut self.recover).is_some() {}
-        merge.events_until(u64::MAX).pop()
+        merge.events_until(u64::MAX)
     }
 
     /// Whether any event of a boot is left.
     pub fn has_events(&mut self, boot: usize) -> bool {
         let count = self.boots.get(boot).map_or(0, |boot| boot.runs.len());
-        (0..count).any(|run| self.last_event(boot, run).is_some())
+        (0..count).any(|run| !self.events_from(boot, run, 0).is_empty())
     }
 
-    /// The stop that ended a boot, if one did: of its last run that has events at all.
+    /// The stop that a boot ends with: that of its last run.
     pub fn stop_of_boot(&mut self, boot: usize) -> Option<EventAt> {
-        let count = self.boots.get(boot)?.runs.len();
-        for run in (0..count).rev() {
-            if let Some(last) = self.last_event(boot, run) {
-                return Some(last).filter(|last| last.event.kind == EventKind::STOP);
-            }
-            // Every run begins with an event; if that one is left, this was the last run to speak.
-            let first = *self.run(boot, run)?.frames.first()?;
-            if self.recover.load(&first).is_some_and(|frame| !frame.events.is_empty()) {
-                return None;
-            }
-        }
-        None
+        let last = self.boots.get(boot)?.runs.len().checked_sub(1)?;
+        self.stop_of(boot, last)
     }
 
     /// How a boot ended (V8).
     pub fn end_of(&mut self, boot: usize) -> End {
-        let stop = self.stop_of_boot(boot);
-        match stop.and_then(|stop| stop.event.arguments.first().copied()) {
-            Some(stop_reason::MACHINE_SHUTDOWN) => End::Shutdown,
+        match self.stop_of_boot(boot).map(|stop| stop.event.arguments.first().copied()) {
+            Some(Some(stop_reason::MACHINE_SHUTDOWN)) => End::Shutdown,
             Some(_) => End::Stopped,
             None if self.running == Some(boot) => End::Running,
             None => End::Cut,
@@ -291,13 +264,5 @@ impl Timeline {
             let decoded = self.recover.load(frame)?;
             RunFacts::read(decoded.facts.as_ref()?).ok()
         })
-    }
-}
-
-impl Run {
-    /// Boot time at which its first record was due.
-    fn start_ns(&self) -> u128 {
-        let first = self.frames.first().map_or(0, |frame| frame.first_tick);
-        u128::from(first) * u128::from(self.interval_ns)
     }
 }

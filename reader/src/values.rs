@@ -7,6 +7,7 @@ use flightrec_format::entity::EntityKind;
 use flightrec_format::series::{self, Scale, SeriesKind};
 use glob::Pattern;
 
+use crate::play::Sample;
 use crate::recover::{Entities, EntityKey, Reading};
 
 /// The name of a series of an entity, also if this version does not know it (R4).
@@ -145,15 +146,16 @@ pub struct Rates {
 
 impl Rates {
     /// Takes the next sample; counters of another boot are not compared.
-    pub fn next(&mut self, boot: usize, time_ns: u128, readings: &[Reading]) -> u128 {
+    pub fn next(&mut self, entities: &Entities, sample: &Sample) -> u128 {
+        let (boot, time_ns) = (sample.stand.at.0, sample.stand.sample.time_ns);
         std::mem::swap(&mut self.before, &mut self.now);
         self.now.clear();
         if self.boot != Some(boot) {
             self.before.clear();
         }
         self.boot = Some(boot);
-        for reading in readings {
-            self.now.insert((reading.entity, reading.series), reading.stored);
+        for reading in &sample.readings {
+            self.now.insert((entities.same(reading.entity), reading.series), reading.stored);
         }
         let elapsed = time_ns.saturating_sub(self.time_ns);
         self.time_ns = time_ns;
@@ -162,8 +164,8 @@ impl Rates {
 
     /// Growth per second of a reading of the sample taken last.
     #[must_use]
-    pub fn rate(&self, reading: &Reading, elapsed_ns: u128) -> Option<f64> {
-        let before = *self.before.get(&(reading.entity, reading.series))?;
+    pub fn rate(&self, entities: &Entities, reading: &Reading, elapsed_ns: u128) -> Option<f64> {
+        let before = *self.before.get(&(entities.same(reading.entity), reading.series))?;
         rate_of(reading.series, before, reading.stored, elapsed_ns)
     }
 }

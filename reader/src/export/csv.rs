@@ -57,10 +57,8 @@ impl Rows {
     pub fn row(&mut self, out: &mut String, timeline: &Timeline, sample: &Sample) {
         let joined = &sample.stand.sample;
         let (boot, run) = sample.stand.at;
-        let elapsed = self
-            .rates
-            .as_mut()
-            .map_or(0, |rates| rates.next(boot, joined.time_ns, &sample.readings));
+        let entities = &timeline.recover.entities;
+        let elapsed = self.rates.as_mut().map_or(0, |rates| rates.next(entities, sample));
         out.push_str(&sample.time_ms().and_then(rfc3339).unwrap_or_default());
         put!(
             out,
@@ -80,7 +78,7 @@ impl Rows {
             place.clear();
             match &self.rates {
                 Some(rates) if is_counter(reading.series) => {
-                    let rate = rates.rate(reading, elapsed);
+                    let rate = rates.rate(entities, reading, elapsed);
                     if rate.is_some() {
                         place.push_str(&rate_text(rate));
                     }

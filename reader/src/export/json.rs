@@ -69,13 +69,10 @@ impl Objects {
 
     fn sample(&mut self, out: &mut String, timeline: &Timeline, sample: &Sample) {
         let joined = &sample.stand.sample;
-        let elapsed = self
-            .rates
-            .as_mut()
-            .map_or(0, |rates| rates.next(sample.stand.at.0, joined.time_ns, &sample.readings));
+        let entities = &timeline.recover.entities;
+        let elapsed = self.rates.as_mut().map_or(0, |rates| rates.next(entities, sample));
         out.push_str("{\"schema\":1,");
         moment(out, timeline, sample.stand.at, joined.tick, joined.time_ns, &sample.dated);
-        let entities = &timeline.recover.entities;
         let kind = |reading: &Reading| {
             entities.get(reading.entity).map_or(EntityKind::MACHINE, |entity| entity.kind)
         };
@@ -114,7 +111,11 @@ impl Objects {
             let (own, others) =
                 left.into_iter().partition(|reading| entities.same(reading.entity) == same);
             left = others;
-            let own: Vec<Reading> = own;
+            let mut own: Vec<Reading> = own;
+            // One thing under two names: that of the first reading is its name (9.6).
+            for reading in &mut own {
+                reading.entity = first.entity;
+            }
             let any = own.iter().any(|reading| self.names.get(entities, reading).is_some());
             let Some(entity) = entities.get(first.entity).filter(|_| any) else { continue };
             out.push_str(if out.len() == start { "{\"name\":" } else { ",{\"name\":" });
@@ -166,7 +167,7 @@ impl Objects {
             out.push(':');
             match &self.rates {
                 Some(rates) if is_counter(reading.series) => {
-                    out.push_str(&rate_text(rates.rate(reading, elapsed)));
+                    out.push_str(&rate_text(rates.rate(entities, reading, elapsed)));
                 }
                 _ => write_value(out, reading.series, reading.stored),
             }

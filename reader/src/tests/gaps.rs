@@ -64,3 +64,44 @@ fn a_loss_behind_a_sample_of_the_tail_or_without_geometry_is_damage() {
     }
     assert_eq!(causes(&builder), (3, vec!["damaged".into()]));
 }
+
+/// One run that stopped for `reason` at tick 50, and what came of it.
+fn stopped(events: Vec<crate::testing::TestEvent>, last: u64) -> Builder {
+    let mut builder = Builder::new(MIB);
+    let mut one = TestRun::of_boot(1);
+    one.events = events;
+    builder.frame(&one, Area::Tail, 10, last);
+    builder.frame(&TestRun::of_boot(2), Area::Tail, 10, 20);
+    builder
+}
+
+/// V6, V8: what a run says last counts as its end only if nothing follows.
+#[test]
+fn a_stop_counts_only_as_the_last_word_of_the_last_run() {
+    let stop = (EventKind::STOP, 50, vec![2], "service stop");
+    let end = |builder: &Builder| {
+        let (_, boots, _) =
+            flightrec(&["boots", builder.file().path().to_str().unwrap(), "--json"]);
+        let boots: serde_json::Value = serde_json::from_str(&boots).unwrap();
+        (causes(builder).1[0].clone(), boots["boots"][0]["end"].as_str().unwrap().to_owned())
+    };
+    let pair = |cause: &str, end: &str| (cause.to_owned(), end.to_owned());
+    let ended = stopped(vec![stop.clone()], 50);
+    assert_eq!(end(&ended), pair("recorder stopped", "stopped"));
+    let went_on = stopped(vec![stop.clone()], 51);
+    assert_eq!(end(&went_on), pair("power off", "cut"));
+    let in_one_breath = stopped(vec![(EventKind::MARK, 50, vec![], "bye"), stop.clone()], 50);
+    assert_eq!(end(&in_one_breath), pair("recorder stopped", "stopped"));
+    let mut spoke_on = stopped(vec![stop.clone()], 50);
+    let mut word = TestRun::of_boot(1);
+    word.events = vec![(EventKind::MARK, 51, vec![], "still here")];
+    spoke_on.frame(&word, Area::Archive, 50, 51);
+    assert_eq!(end(&spoke_on), pair("power off", "cut"));
+    let nameless = stopped(vec![(EventKind::STOP, 50, vec![], "")], 50);
+    assert_eq!(end(&nameless), pair("recorder stopped", "stopped"));
+    let mut came_back = stopped(vec![stop], 50);
+    let mut again = TestRun::of_boot(1);
+    (again.run_id, again.begins) = ([1; 8], 60);
+    came_back.frame(&again, Area::Tail, 60, 70);
+    assert_eq!(end(&came_back).1, "cut");
+}

@@ -1,6 +1,8 @@
 //! Recordings that were damaged, or made to hurt: never a panic, never another story.
 
 use flightrec_format::event::EventKind;
+use flightrec_format::place::Area;
+use flightrec_format::salvage::Mark;
 
 use super::MIB;
 use crate::testing::{Builder, TestRun, file, flightrec};
@@ -49,8 +51,20 @@ impl Hostile {
                 (EventKind::ALERT, 60, vec![0, 1], "x"),
                 (EventKind::STOP, 150, vec![2], ""),
             ];
+            small.plain = ordinal == 3;
             small.record(&run, 150, 10, 60);
             small.salvage_last();
+            // A second run of the boot, not sealed but for its archived events.
+            run.run_id[7] = 1;
+            run.begins = 160;
+            run.twins = true;
+            run.events = vec![
+                (EventKind::RUN_START, 160, vec![0], "0.1"),
+                (EventKind::STOP, 200, vec![1], "shutdown"),
+            ];
+            small.record(&run, 200, 5, 400);
+            small.salvage_last();
+            small.frame(&run, Area::Archive, 200, 200);
         }
         let whole = small.bytes;
         let used = (0..whole.len() / 4096)
@@ -71,16 +85,52 @@ impl Hostile {
         self.used[place] * 4096
     }
 
+    /// A field of the header says something else, or what another frame says, and the checksums
+    /// vouch for it.
+    fn lie(&mut self, slot: &mut [u8]) {
+        const FIELDS: [(usize, usize); 10] = [
+            (32, 16),
+            (48, 8),
+            (56, 8),
+            (64, 8),
+            (72, 8),
+            (80, 8),
+            (104, 8),
+            (112, 4),
+            (120, 2),
+            (124, 4),
+        ];
+        let (at, len) = FIELDS[self.random(FIELDS.len())];
+        let other = self.slot();
+        if self.random(2) == 0 {
+            slot[at..at + len].copy_from_slice(&self.whole[other + at..other + at + len]);
+        } else {
+            slot[at] = slot[at].wrapping_add(self.random(5) as u8).wrapping_sub(2);
+        }
+        reseal(slot);
+    }
+
+    /// A salvage mark with another seq, or one where none belongs.
+    fn lie_about_its_place(&mut self, slot: &mut [u8]) {
+        let area = if self.random(4) == 0 { Area::Archive } else { Area::History };
+        let seq = self.random(300) as u64 * u64::from(self.random(4) > 0);
+        Mark { area, seq }.write(slot);
+    }
+
     fn next(&mut self) -> Vec<u8> {
         let mut bytes = self.whole.clone();
-        for _ in 0..=self.random(6) {
+        // A little damage heals: most samples stand in many frames. So there is a lot of it at times.
+        let most = [6, 40, 150][self.random(3)];
+        for _ in 0..=self.random(most) {
             let slot = self.slot();
             let reach = if self.random(2) == 0 { 160 } else { 4096 };
             let at = slot + self.random(reach);
-            match self.random(4) {
+            match self.random(6) {
                 0 => bytes[at] ^= 1 << self.random(8),
                 1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.random(5)],
                 2 => bytes[slot..slot + 4096].fill(self.random(256) as u8),
+                3 => self.lie(&mut bytes[slot..]),
+                4 => self.lie_about_its_place(&mut bytes[slot..slot + 4096]),
                 _ => {
                     let other = self.slot();
                     let copy = bytes[other..other + 4096].to_vec();
@@ -89,7 +139,14 @@ impl Hostile {
             }
             // Honest checksums over lies, half of the time: those go deeper.
             if self.random(2) == 0 {
-                reseal(&mut bytes[slot..slot + 4096]);
+                reseal(&mut bytes[slot..]);
+            }
+        }
+        if self.random(6) == 0 {
+            for slot in 0..bytes.len() / 4096 {
+                if bytes[slot * 4096..].starts_with(&flightrec_format::superblock::MAGIC) {
+                    bytes[slot * 4096 + 20] ^= 1;
+                }
             }
         }
         if self.random(8) == 0 {
@@ -138,19 +195,19 @@ fn damaged_recordings_to_compare_with() {
     }
 }
 
-/// Makes both checksums of a frame of one slot, or that of a superblock, hold again.
-fn reseal(slot: &mut [u8]) {
+/// Makes both checksums of the frame, or that of the superblock, that `bytes` begin with hold again.
+fn reseal(bytes: &mut [u8]) {
     use flightrec_format::crc::checksum;
-    let len = u32::from_le_bytes(slot[124..128].try_into().unwrap()) as usize;
-    if let Some(payload) = slot.get(144..144 + len.min(4000)) {
-        let crc = checksum(payload).to_le_bytes();
-        slot[132..136].copy_from_slice(&crc);
-    }
-    let crc = checksum(&slot[8..144]).to_le_bytes();
-    if slot.starts_with(&flightrec_format::frame::MAGIC) {
-        slot[4..8].copy_from_slice(&crc);
-    } else if slot.starts_with(&flightrec_format::superblock::MAGIC) {
-        let crc = checksum(&slot[12..128]).to_le_bytes();
-        slot[8..12].copy_from_slice(&crc);
+    let len = u32::from_le_bytes(bytes[124..128].try_into().unwrap()) as usize;
+    if bytes.starts_with(&flightrec_format::frame::MAGIC) {
+        if let Some(payload) = bytes.get(144..144 + len) {
+            let crc = checksum(payload).to_le_bytes();
+            bytes[132..136].copy_from_slice(&crc);
+        }
+        let crc = checksum(&bytes[8..144]).to_le_bytes();
+        bytes[4..8].copy_from_slice(&crc);
+    } else if bytes.starts_with(&flightrec_format::superblock::MAGIC) {
+        let crc = checksum(&bytes[12..128]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
     }
 }

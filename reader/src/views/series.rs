@@ -89,12 +89,8 @@ impl SeriesTable {
     }
 
     fn cells(&mut self, timeline: &Timeline, sample: &Sample) -> Vec<(String, String)> {
-        let joined = &sample.stand.sample;
-        let elapsed = self
-            .rates
-            .as_mut()
-            .map_or(0, |rates| rates.next(sample.stand.at.0, joined.time_ns, &sample.readings));
         let entities = &timeline.recover.entities;
+        let elapsed = self.rates.as_mut().map_or(0, |rates| rates.next(entities, sample));
         let mut cells = Vec::new();
         for reading in &sample.readings {
             let Some(name) = self.names.get(entities, reading) else { continue };
@@ -108,7 +104,7 @@ impl SeriesTable {
             }
             let value = match &self.rates {
                 Some(rates) if is_counter(reading.series) => {
-                    match rate_text(rates.rate(reading, elapsed)) {
+                    match rate_text(rates.rate(entities, reading, elapsed)) {
                         none if none == "null" => "-".to_owned(),
                         rate => rate,
                     }
