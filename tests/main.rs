@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod create;
+mod fixtures;
 mod flight;
 mod full_disk;
 mod packaging;

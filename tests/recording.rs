@@ -232,7 +232,7 @@ fn one_destroyed_page_anywhere_in_the_tail_costs_no_acknowledged_sample() {
     for page in 0..geometry.lane_slots * 2 / 16 {
         let mut torn = bytes.clone();
         let start = usize::try_from(geometry.tail_start + page * 16).unwrap() * 4096;
-        torn[start..start + 65536].fill_with(|| noise.next().to_le_bytes()[0]);
+        torn[start..start + 65536].fill_with(|| noise.draw().to_le_bytes()[0]);
         let recovered = Recovered::of(&torn);
         recovered.assert_true();
         // The newest commit stands in one frame only: its page is the one in flight.

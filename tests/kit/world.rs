@@ -27,7 +27,7 @@ pub struct Noise(pub u64);
 
 impl Noise {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -37,7 +37,7 @@ impl Noise {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.draw() % end
     }
 }
 
@@ -54,7 +54,7 @@ struct FakeKernel {
 /// The foretellable reading of a tick.
 #[must_use]
 pub fn marker(run: u64, tick: u64) -> u64 {
-    Noise(run.wrapping_mul(0x1_0000_01b3) ^ tick).next() >> 20
+    Noise(run.wrapping_mul(0x1_0000_01b3) ^ tick).draw() >> 20
 }
 
 impl Source for FakeKernel {
