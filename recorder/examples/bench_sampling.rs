@@ -12,13 +12,14 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::as_conversions,
     reason = "a tool for developers"
 )]
 
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
@@ -35,21 +36,19 @@ struct Floor(Vec<(File, Vec<u8>)>);
 impl Floor {
     /// Every kernel file that this process holds open, which are those of the sources.
     fn of_open_files() -> Self {
+        let numbers = std::fs::read_dir("/proc/self/fd").unwrap();
+        // All of them before one is opened here, which would be found too.
+        let paths: Vec<_> =
+            numbers.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect();
+        let of_kernel = |path: &PathBuf| {
+            (path.starts_with("/proc") || path.starts_with("/sys")) && path.is_file()
+        };
         let mut files = Vec::new();
-        let mut numbers: Vec<_> = std::fs::read_dir("/proc/self/fd")
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        numbers.sort();
-        for number in numbers {
-            let Ok(path) = std::fs::read_link(&number) else { continue };
-            let of_kernel = path.starts_with("/proc") || path.starts_with("/sys");
-            if of_kernel && path.is_file() {
-                let text = std::fs::read(&path).unwrap();
-                let room = (2 * text.len()).clamp(256, 256 << 10);
-                println!("{:6} bytes  {}", text.len(), path.display());
-                files.push((File::open(&path).unwrap(), vec![0; room]));
-            }
+        for path in paths.into_iter().filter(of_kernel) {
+            let text = std::fs::read(&path).unwrap();
+            let room = (2 * text.len()).clamp(256, 256 << 10);
+            println!("{:6} bytes  {}", text.len(), path.display());
+            files.push((File::open(&path).unwrap(), vec![0; room]));
         }
         Self(files)
     }
@@ -125,6 +124,9 @@ impl Bench {
     }
 }
 
+/// What is compared, in turn.
+const KINDS: [&str; 4] = ["floor", "take", "floor and clocks", "tick"];
+
 /// Median, least and greatest.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
@@ -143,7 +145,6 @@ fn main() {
     let number =
         |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().unwrap());
     let (rounds, count) = (number(0, 11), number(1, 2000));
-    const KINDS: [&str; 4] = ["floor", "take", "floor and clocks", "tick"];
     for kind in KINDS {
         bench.round(kind, count / 4);
     }
