@@ -87,13 +87,34 @@ fn the_table_fits_80_columns_and_says_how_the_boot_ended() {
     let first = text.lines().next().unwrap();
     assert_eq!(first, "boot 2  Sun 2026-11-22  power lost between 09:33:20 and 09:33:31 +01:00");
     assert!(text.contains("no stop record; newest durable sample 09:33:20"), "{text}");
-    assert!(text.contains("at most 11 s after it were lost"), "{text}");
+    assert!(text.contains("what happened in the at most 11 s after it is lost"), "{text}");
     assert!(text.contains("! alert calm -> dying: swap traffic"), "{text}");
     assert!(text.contains("lost: nothing that was once durable"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(!text.contains('\x1b'), "an escape of the recording came through");
     let rows = text.lines().filter(|line| line.starts_with("09:")).count();
     assert!(rows <= 70, "{rows} rows");
+}
+
+/// Every line of a header is one thought, also where nobody vouches for the clock.
+#[test]
+fn the_header_of_a_board_without_a_clock_says_so_once() {
+    let mut builder = Builder::new(MIB);
+    let mut run = TestRun::of_boot(3);
+    run.synced_from = u64::MAX;
+    run.events = vec![(EventKind::SALVAGED, 10, vec![1, 0], "")];
+    builder.record(&run, 3700, 10, 400);
+    let (_, text, _) = dump(&builder, &["--boot", "3"]);
+    let header: Vec<&str> = text.lines().take(5).collect();
+    let expected = [
+        "boot 3  Sun 2026-11-22  power lost between ~11:01:40 and ~11:01:51 +01:00",
+        "no stop record; newest durable sample ~11:01:40, 1:01:40 after boot",
+        "what happened in the at most 11 s after it is lost",
+        "clock never synchronised: times with ~ are what the board believed",
+        "pi, kernel 6.1",
+    ];
+    assert_eq!(header, expected, "{text}");
+    assert!(text.contains("- salvaged 1 frame of the dead run\n"), "{text}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
     }
     let newest = (0..=newest).rev().find(|boot| timeline.last_sample(*boot).is_some())?;
     Some(if timeline.current == Some(newest) {
-        (newest, "the current one; none ended badly in the last 14 days")
+        (newest, "the current one; no bad end in 14 days")
     } else {
         (newest, "the newest boot; none ended badly")
     })

@@ -41,7 +41,7 @@ pub(super) fn show(
         None => step_for(window.length_ns(timeline), u128::from(interval_ns)),
     };
     let body = if wish.series.is_empty() {
-        Body::Stress(Row::default(), Figures::default())
+        Body::Stress(Row::default(), Box::new(Figures::new(step_ns)))
     } else {
         let mut table = SeriesTable::new(names, wish.rates);
         play(timeline, &window.parts, &mut |timeline, item| {
@@ -86,7 +86,7 @@ pub(super) fn show(
 /// What the rows show.
 enum Body {
     /// How a machine dies.
-    Stress(Row, Figures),
+    Stress(Row, Box<Figures>),
     /// Chosen series.
     Series(SeriesTable),
 }
@@ -122,6 +122,7 @@ impl Table<'_, '_> {
                     self.hidden_events += 1;
                     return Ok(());
                 }
+                self.titles()?;
                 self.events += 1;
                 let time_ns = event.told.time_ns();
                 let zone = self.zone(event.at.0);
@@ -146,8 +147,7 @@ impl Table<'_, '_> {
         self.dated = sample.dated;
         let line = match &mut self.body {
             Body::Stress(row, figures) => {
-                let figures = figures.next(timeline, sample);
-                row.add(&figures, sample);
+                row.add(&figures.next(timeline, sample), sample);
                 None
             }
             Body::Series(table) if !same_row => Some(table.row(timeline, sample, zone)),
@@ -250,11 +250,11 @@ impl Table<'_, '_> {
         let mut lines = vec![String::new(), format!("shown: {}", window.chosen)];
         if self.step_ns > 0 {
             let what = match self.body {
-                Body::Stress(..) => "worst value",
+                Body::Stress(..) => "the worst value, of rates the mean",
                 Body::Series(_) => "its first sample",
             };
             let length = units::duration(self.step_ns);
-            lines.push(format!("each row: {length}, {what}; --every 1s shows every second"));
+            lines.push(format!("each row: {length}: {what}; --every 1s shows every second"));
         }
         if matches!(self.body, Body::Stress(..)) {
             lines.push("K, M, G: KiB, MiB, GiB; commit: how long our own last write took".into());

@@ -29,6 +29,11 @@ pub fn is_grave(event: &EventAt) -> bool {
 #[must_use]
 pub fn line(told: &EventAt) -> String {
     let event = &told.event;
+    if let (EventKind::SALVAGED, [frames, left, ..]) = (event.kind, event.arguments.as_slice()) {
+        let of = if *frames == 1 { "frame of the dead run" } else { "frames of dead runs" };
+        let left = if *left > 0 { format!(", {left} left out") } else { String::new() };
+        return format!("salvaged {frames} {of}{left}");
+    }
     let mut line = event.kind.name();
     let grade = |grade: i64| match grade {
         0 => "calm".to_owned(),

@@ -7,6 +7,7 @@ use crate::date::{Clock, Dated, Dater};
 use crate::merge::{EventAt, Joined};
 use crate::timeline::{End, Timeline};
 use crate::units;
+use crate::views::stress::row_clock;
 use crate::views::text::{WIDTH, escape, wrap};
 use crate::zone::Zone;
 
@@ -112,36 +113,36 @@ impl BootSummary {
             Some(time) => format!("  {}", time.format("%a %Y-%m-%d")),
             None => String::new(),
         };
-        let offset = first_shown(last, zone).map(|time| time.format(" %:z").to_string());
-        let offset = offset.filter(|_| self.end != End::Running).unwrap_or_default();
-        let ending = self.ending(zone) + &offset;
-        let mut lines = wrap(&format!("boot {}{day}  {ending}", self.ordinal), WIDTH, 2);
+        let mut thoughts = vec![format!("boot {}{day}  {}", self.ordinal, self.ending(zone))];
         let time = clock(&last.dated, last.sample.time_ns, zone);
-        let newest = match (self.end, self.age_bound_s()) {
-            (End::Cut, Some(bound)) => format!(
-                "no stop record; newest durable sample {time}, at most {bound} s after it were lost"
-            ),
-            (End::Cut, None) => format!(
-                "no stop record; newest durable sample {time}, what came after it was not yet durable"
-            ),
-            (End::Stopped, _) => {
-                format!("newest durable sample {time}; nothing is known of what followed")
+        match (self.end, self.age_bound_s()) {
+            (End::Cut, bound) => {
+                thoughts.push(format!("no stop record; newest durable sample {time}"));
+                thoughts.push(match bound {
+                    Some(bound) if self.current => {
+                        format!("at most {bound} s of samples after it is lost")
+                    }
+                    Some(bound) => {
+                        format!("what happened in the at most {bound} s after it is lost")
+                    }
+                    None => "what came after it was not yet durable".to_owned(),
+                });
             }
-            _ => format!("newest durable sample {time}"),
-        };
-        lines.extend(wrap(&newest, WIDTH, 2));
+            (End::Stopped, _) => thoughts
+                .push(format!("newest durable sample {time}; nothing is known of what followed")),
+            _ => thoughts.push(format!("newest durable sample {time}")),
+        }
         if last.dated.clock == Clock::Unsynced {
-            let age = units::duration(last.sample.time_ns);
-            let line = format!(
-                "clock never synchronised: its newest sample is {age} after boot; times marked ~ are what the \
-                 board believed"
+            thoughts.push(
+                "clock never synchronised: times with ~ are what the board believed".to_owned(),
             );
-            lines.extend(wrap(&line, WIDTH, 2));
         } else if first.dated.clock == Clock::Redated {
-            lines.push(
-                "dated back from its synchronised samples, from before it knew the time".into(),
+            thoughts.push(
+                "dated back from its synchronised samples, from before it knew the time".to_owned(),
             );
         }
+        let mut lines: Vec<String> =
+            thoughts.iter().flat_map(|thought| wrap(thought, WIDTH, 2)).collect();
         if let Some(machine) = self.machine() {
             lines.extend(wrap(&machine, WIDTH, 2));
         }
@@ -152,12 +153,14 @@ impl BootSummary {
     #[must_use]
     pub fn ending(&self, zone: Zone) -> String {
         let Some((_, last)) = &self.bounds else { return self.end.name().to_owned() };
-        let newest = clock(&last.dated, last.sample.time_ns, zone);
-        let stop = |stop: &EventAt| {
-            let dated = &last.dated;
-            clock(dated, stop.time_ns(), zone)
+        // The offset stands once, beside the last time told.
+        let of_day = |time_ns| row_clock(&last.dated, time_ns, zone);
+        let exact = |time_ns| {
+            let offset = first_shown(last, zone).map(|time| time.format(" %:z").to_string());
+            of_day(time_ns) + &offset.unwrap_or_default()
         };
-        let stopped_at = self.stop.as_ref().map_or_else(|| newest.clone(), stop);
+        let newest_ns = last.sample.time_ns;
+        let stopped_at = exact(self.stop.as_ref().map_or(newest_ns, EventAt::time_ns));
         match self.end {
             End::Running => "is being recorded".to_owned(),
             End::Shutdown => format!("shut down in order at {stopped_at}"),
@@ -166,16 +169,14 @@ impl BootSummary {
                 format!("recorder stopped ({reason}) at {stopped_at}")
             }
             End::Cut if self.current => {
-                format!("the machine runs, the recorder is gone since {newest}")
+                format!("recorder gone since {}; the machine runs", exact(newest_ns))
             }
             End::Cut => match self.age_bound_s() {
                 Some(bound) => {
-                    let later_ns = last.sample.time_ns + u128::from(bound) * 1_000_000_000;
-                    let dated = &last.dated;
-                    let later = clock(dated, later_ns, zone);
-                    format!("power lost between {newest} and {later}")
+                    let later_ns = newest_ns + u128::from(bound) * 1_000_000_000;
+                    format!("power lost between {} and {}", of_day(newest_ns), exact(later_ns))
                 }
-                None => format!("power lost after {newest}"),
+                None => format!("power lost after {}", exact(newest_ns)),
             },
         }
     }
@@ -212,7 +213,9 @@ fn reason(stop: &EventAt) -> &'static str {
 pub fn clock(dated: &Dated, time_ns: u128, zone: Zone) -> String {
     match dated.at(time_ns).and_then(|time| zone.show(time)) {
         Some(time) if dated.clock == Clock::Unsynced => {
-            format!("~{} ({})", time.format("%H:%M:%S"), units::since_boot(time_ns))
+            let after_boot = units::since_boot(time_ns);
+            let after_boot = after_boot.trim_start_matches('+');
+            format!("~{}, {after_boot} after boot", time.format("%H:%M:%S"))
         }
         Some(time) => time.format("%H:%M:%S").to_string(),
         None => units::since_boot(time_ns),

@@ -1,5 +1,7 @@
 //! The table that shows how a machine died: processor, memory, swap, disks, and our own commits.
 
+use std::collections::HashMap;
+
 use flightrec_format::entity::EntityKind;
 
 use crate::date::{Clock, Dated};
@@ -39,10 +41,58 @@ pub const TITLES: [&str; 2] = [
 /// Memory is bad when low; everything else is bad when high.
 const AVAILABLE: usize = 2;
 
-/// One row in the making: the worst of every column.
+/// The columns that are growth per second: swap and disks, in and out.
+const FLOWS: std::ops::Range<usize> = 4..8;
+
+/// The shortest time over which a share of the processor means something: in a tick of 10 ms the
+/// kernel counts one unit, so that the share would be all or nothing. A little below a second,
+/// because ticks of a second are not all of one length.
+const SHARE_NS: u128 = 900_000_000;
+
+/// Growth, and the time that it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Flow {
+    grown: f64,
+    elapsed_ns: u128,
+}
+
+/// What one sample adds to a row.
+#[derive(Clone, Debug, Default)]
+pub struct Figure {
+    worst: [Option<f64>; COLUMNS],
+    flows: [Flow; FLOWS.end - FLOWS.start],
+}
+
+impl Figure {
+    fn add(&mut self, new: &Self) {
+        for (column, (cell, new)) in self.worst.iter_mut().zip(&new.worst).enumerate() {
+            *cell = match (*cell, *new) {
+                (Some(old), Some(new)) if column == AVAILABLE => Some(old.min(new)),
+                (Some(old), Some(new)) => Some(old.max(new)),
+                (old, new) => old.or(new),
+            };
+        }
+        for (flow, new) in self.flows.iter_mut().zip(&new.flows) {
+            flow.grown += new.grown;
+            flow.elapsed_ns += new.elapsed_ns;
+        }
+    }
+
+    fn cell(&self, column: usize) -> Option<f64> {
+        if !FLOWS.contains(&column) {
+            return *self.worst.get(column)?;
+        }
+        let flow = self.flows.get(column - FLOWS.start)?;
+        let seconds = wide(u64::try_from(flow.elapsed_ns).unwrap_or(u64::MAX)) / 1e9;
+        (flow.elapsed_ns > 0).then(|| flow.grown / seconds)
+    }
+}
+
+/// One row in the making: the worst of every column, but of what flows the mean. The worst of
+/// that would be told by the shortest time between two samples, not by the machine.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    cells: [Option<f64>; COLUMNS],
+    figure: Figure,
     /// Time of the newest sample in it.
     pub time_ns: u128,
     /// Its date.
@@ -52,15 +102,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// Takes the next sample's figures into the row.
-    pub fn add(&mut self, figures: &[Option<f64>; COLUMNS], sample: &Sample) {
-        for (column, (cell, new)) in self.cells.iter_mut().zip(figures).enumerate() {
-            *cell = match (*cell, *new) {
-                (Some(old), Some(new)) if column == AVAILABLE => Some(old.min(new)),
-                (Some(old), Some(new)) => Some(old.max(new)),
-                (old, new) => old.or(new),
-            };
-        }
+    /// Takes the next sample's figure into the row.
+    pub fn add(&mut self, figure: &Figure, sample: &Sample) {
+        self.figure.add(figure);
         self.time_ns = sample.stand.sample.time_ns;
         self.dated = sample.dated;
         self.count += 1;
@@ -72,14 +116,14 @@ impl Row {
         const WIDTHS: [usize; COLUMNS] = [5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6];
         let time = row_clock(&self.dated, self.time_ns, zone);
         let mut line = format!("{time:<9}");
-        for (column, (cell, width)) in self.cells.iter().zip(WIDTHS).enumerate() {
-            let text = match cell {
+        for (column, width) in WIDTHS.into_iter().enumerate() {
+            let text = match self.figure.cell(column) {
                 None => "-".to_owned(),
                 Some(value) => match column {
-                    0 | 1 => units::percent(*value),
-                    2..=7 => units::bytes(*value),
-                    8 => load(*value),
-                    _ => units::count(*value),
+                    0 | 1 => units::percent(value),
+                    2..=7 => units::bytes(value),
+                    8 => load(value),
+                    _ => units::count(value),
                 },
             };
             put!(&mut line, " {text:>width$}");
@@ -102,8 +146,8 @@ pub fn row_clock(dated: &Dated, time_ns: u128, zone: Zone) -> String {
     }
 }
 
-/// What one sample says, summed over disks.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one sample says of counters.
+#[derive(Clone, Debug, Default)]
 struct Point {
     time_ns: u128,
     boot: usize,
@@ -112,21 +156,36 @@ struct Point {
     iowait: Option<f64>,
     swap_in: Option<f64>,
     swap_out: Option<f64>,
-    read: Option<f64>,
-    write: Option<f64>,
+    /// Read and written, by entity: a disk that comes or goes must not look like a flood.
+    disks: [HashMap<usize, f64>; 2],
 }
 
-/// Turns samples into figures; remembers the sample before, for rates.
+/// Growth of one counter; none if it went backwards or is new.
+fn growth(before: Option<f64>, now: Option<f64>) -> Option<f64> {
+    let grown = now? - before?;
+    (grown >= 0.0).then_some(grown)
+}
+
+/// Turns samples into figures; remembers the sample before, for what grows.
 #[derive(Default)]
 pub struct Figures {
     before: Option<Point>,
+    /// Where the share of the processor is counted from.
+    share_from: Option<Point>,
     /// Page size of the kernel: swap is counted in pages.
     pub page_size: u64,
+    step_ns: u128,
 }
 
 impl Figures {
-    /// Figures of a sample, in the order of the columns.
-    pub fn next(&mut self, timeline: &Timeline, sample: &Sample) -> [Option<f64>; COLUMNS] {
+    /// For rows of this length; 0: every sample has its own.
+    #[must_use]
+    pub fn new(step_ns: u128) -> Self {
+        Self { step_ns, ..Self::default() }
+    }
+
+    /// The figure of a sample.
+    pub fn next(&mut self, timeline: &Timeline, sample: &Sample) -> Figure {
         let mut now = Point {
             time_ns: sample.stand.sample.time_ns,
             boot: sample.stand.at.0,
@@ -137,15 +196,14 @@ impl Figures {
         for reading in &sample.readings {
             let value = value_of(reading.series, reading.stored);
             if reading.entity != 0 {
-                let add = |sum: &mut Option<f64>| *sum = Some(sum.unwrap_or(0.0) + value);
-                match reading.series {
-                    series::DISK_READ if is_real_disk(timeline, reading.entity) => {
-                        add(&mut now.read);
-                    }
-                    series::DISK_WRITE if is_real_disk(timeline, reading.entity) => {
-                        add(&mut now.write);
-                    }
-                    _ => {}
+                let [read, write] = &mut now.disks;
+                let flow = match reading.series {
+                    series::DISK_READ => read,
+                    series::DISK_WRITE => write,
+                    _ => continue,
+                };
+                if is_real_disk(timeline, reading.entity) {
+                    flow.insert(reading.entity, value);
                 }
                 continue;
             }
@@ -168,36 +226,56 @@ impl Figures {
             };
             *place = Some(value);
         }
-        let before = self.before.replace(now).filter(|before| before.boot == now.boot);
-        let grown = |pick: fn(&Point) -> Option<f64>| {
-            let grown = pick(&now)? - pick(before.as_ref()?)?;
-            (grown >= 0.0).then_some(grown)
-        };
-        let elapsed = before.map_or(0, |before| now.time_ns.saturating_sub(before.time_ns));
-        let seconds = wide(u64::try_from(elapsed).unwrap_or(u64::MAX)) / 1e9;
-        let per_second = |pick| grown(pick).filter(|_| elapsed > 0).map(|grown| grown / seconds);
-        let share = |part: Option<f64>| {
-            let all = grown(|point| point.cpu).filter(|all| *all > 0.0)?;
-            Some((100.0 * part? / all).min(100.0))
-        };
-        let idle = grown(|point| point.idle);
-        let iowait = grown(|point| point.iowait);
-        let busy = share(idle.zip(iowait).map(|(idle, iowait)| idle + iowait));
-        let pages = wide(self.page_size);
+        let (busy, waiting) = self.shares(&now);
+        let flows = self.flows(&now);
         let used = swap_total.zip(swap_free).map(|(total, free)| f64::max(total - free, 0.0));
+        let commit = commit.map(|commit| f64::max(commit, stuck.unwrap_or(0.0)));
+        self.before = Some(now);
+        let worst = [busy, waiting, available, used, None, None, None, None, load, blocked, commit];
+        Figure { worst, flows }
+    }
+
+    /// Swapped in and out, read and written since the sample before.
+    fn flows(&self, now: &Point) -> [Flow; FLOWS.end - FLOWS.start] {
+        let Some(before) = self.before.as_ref().filter(|before| before.boot == now.boot) else {
+            return Default::default();
+        };
+        let pages = wide(self.page_size);
+        let swapped = |before, now| growth(before, now).map(|grown| grown * pages);
+        let on_disks = |before: &HashMap<usize, f64>, now: &HashMap<usize, f64>| {
+            let grown =
+                now.iter().filter_map(|(disk, now)| growth(before.get(disk).copied(), Some(*now)));
+            grown.fold(None, |sum: Option<f64>, grown| Some(sum.unwrap_or(0.0) + grown))
+        };
+        let ([read_before, written_before], [read, written]) = (&before.disks, &now.disks);
+        let elapsed_ns = now.time_ns.saturating_sub(before.time_ns);
         [
-            busy.map(|idle| 100.0 - idle),
-            share(iowait),
-            available,
-            used,
-            per_second(|point| point.swap_in).map(|rate| rate * pages),
-            per_second(|point| point.swap_out).map(|rate| rate * pages),
-            per_second(|point| point.read),
-            per_second(|point| point.write),
-            load,
-            blocked,
-            commit.map(|commit| f64::max(commit, stuck.unwrap_or(0.0))),
+            swapped(before.swap_in, now.swap_in),
+            swapped(before.swap_out, now.swap_out),
+            on_disks(read_before, read),
+            on_disks(written_before, written),
         ]
+        .map(|grown| grown.map_or_else(Flow::default, |grown| Flow { grown, elapsed_ns }))
+    }
+
+    /// Shares of the processor's time that were not idle, and that waited for disks, per cent.
+    fn shares(&mut self, now: &Point) -> (Option<f64>, Option<f64>) {
+        let Some(from) = self.share_from.as_ref().filter(|from| from.boot == now.boot) else {
+            self.share_from = Some(now.clone());
+            return (None, None);
+        };
+        if now.time_ns.saturating_sub(from.time_ns) < SHARE_NS.min(self.step_ns) {
+            return (None, None);
+        }
+        let all = growth(from.cpu, now.cpu).filter(|all| *all > 0.0);
+        let share = |part: Option<f64>| Some((100.0 * part? / all?).min(100.0));
+        let (idle, iowait) = (growth(from.idle, now.idle), growth(from.iowait, now.iowait));
+        let shares = (
+            share(idle.zip(iowait).map(|(idle, iowait)| idle + iowait)).map(|idle| 100.0 - idle),
+            share(iowait),
+        );
+        self.share_from = Some(now.clone());
+        shares
     }
 }
 
@@ -208,4 +286,32 @@ fn is_real_disk(timeline: &Timeline, entity: usize) -> bool {
         entity.kind == EntityKind::DISK
             && !layered.iter().any(|layer| entity.name.starts_with(layer))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A MiB within 10 ms is 100 MiB a second for as long, and one MiB a second over the row.
+    #[test]
+    fn a_row_shows_the_mean_of_rates_and_the_worst_of_all_else() {
+        let figure = |grown: f64, elapsed_ms: u128, load: f64, available: f64| {
+            let mut figure = Figure::default();
+            figure.flows[2] = Flow { grown, elapsed_ns: elapsed_ms * 1_000_000 };
+            (figure.worst[8], figure.worst[AVAILABLE]) = (Some(load), Some(available));
+            figure
+        };
+        let mut row = figure(1_048_576.0, 10, 3.0, 50.0);
+        row.add(&figure(0.0, 990, 1.0, 70.0));
+        assert_eq!(row.cell(6).map(units::bytes).as_deref(), Some("1.0M"));
+        assert_eq!((row.cell(8), row.cell(AVAILABLE)), (Some(3.0), Some(50.0)));
+        assert_eq!(row.cell(7), None, "no counter, no rate");
+    }
+
+    #[test]
+    fn a_counter_that_went_back_or_is_new_did_not_grow() {
+        assert_eq!(growth(Some(5.0), Some(4.0)), None);
+        assert_eq!(growth(None, Some(4.0)), None);
+        assert_eq!(growth(Some(1.0), Some(4.0)), Some(3.0));
+    }
 }
