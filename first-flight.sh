@@ -27,7 +27,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-command -v cargo >/dev/null || fail "there is no cargo; Rust 1.88 or later is needed"
+command -v cargo >/dev/null || fail "there is no cargo; Rust 1.89 or later is needed"
 say "Building both programs; the first time this takes some minutes."
 quiet=--quiet
 if [ -t 2 ]; then quiet=''; fi

@@ -207,12 +207,13 @@ fn what_is_no_whole_recording_is_refused_and_left_as_it_is() {
         let crc = flightrec_format::crc::checksum(&newer[at + 12..at + 128]).to_le_bytes();
         newer[at + 8..at + 12].copy_from_slice(&crc);
     }
+    let noise = vec![0xa5; 70_000];
     let others: [(&str, &[u8], &str); 5] = [
         ("empty", b"", "not a recording"),
         ("another program's", b"SQLite format 3\0 and so on", "not a recording"),
         ("cut", &whole[..600_000], "is cut"),
         ("newer", &newer, "not a recording that this version can write to"),
-        ("noise", &[0xa5; 70_000], "not a recording"),
+        ("noise", &noise, "not a recording"),
     ];
     for (name, bytes, words) in others {
         fs::write(flight.path(), bytes).unwrap();

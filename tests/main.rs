@@ -8,4 +8,5 @@ mod full_disk;
 mod packaging;
 mod recording;
 mod spec;
+mod stall;
 mod tidy;

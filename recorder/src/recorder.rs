@@ -141,13 +141,15 @@ impl<C: Compressor> Recorder<C> {
     /// manager knows whether the machine goes down.
     pub fn run(mut self, stop_reason_of: impl Fn(Signal) -> i64) -> std::io::Result<Ended> {
         let reason = loop {
-            match self.wait_for_tick() {
+            let signal = self.wait_for_tick();
+            // First: a commit that has ended while we slept is not stuck.
+            self.poll_writer()?;
+            match signal {
                 Some(Signal::Commit) => self.commit_now = true,
                 Some(Signal::Hangup) => {}
                 Some(signal) => break stop_reason_of(signal),
                 None => self.tick(),
             }
-            self.poll_writer()?;
             self.commit_if_due();
             let now_ns = self.clock.boottime_ns();
             if self.plan.until_ns.is_some_and(|until| now_ns >= until) {

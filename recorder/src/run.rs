@@ -158,7 +158,12 @@ fn record(
         .map_err(|error| failed("no memory for zstd", &error))?;
     let compressor = StaticCompressor::new(workspace)
         .ok_or_else(|| Error::new("zstd refused its workspace", "This is a bug in flightrecd."))?;
-    let ended = Recorder::new(plan, clock, sampler, writer, Zstd(compressor))
+    let recorder = Recorder::new(plan, clock, sampler, writer, Zstd(compressor));
+    // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
+    if config.lock_memory {
+        sys::lock_memory().ok();
+    }
+    let ended = recorder
         .run(reason_of)
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
     drop(slow);

@@ -1,4 +1,4 @@
-//! The wall: every `unsafe` block of this workspace stands here, each with its reason.
+//! The wall: every `unsafe` block of this crate stands here, each with its reason.
 //!
 //! These are thin coats over system calls and over zstd's C interface. They allocate nothing
 //! unless they say so, touch no global state of ours, and give errors as `io::Error`. Who wants

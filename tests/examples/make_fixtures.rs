@@ -199,7 +199,7 @@ fn newer_flag(mut bytes: Vec<u8>) -> Vec<u8> {
     for slot in geometry.superblock_slots() {
         let at = usize::try_from(slot * 4096).unwrap();
         bytes[at + 14] = 1;
-        let crc = flightrec_format::crc::checksum(&bytes[at + 12..at + 128]).to_le_bytes();
+        let crc = checksum(&bytes[at + 12..at + 128]).to_le_bytes();
         bytes[at + 8..at + 12].copy_from_slice(&crc);
     }
     bytes

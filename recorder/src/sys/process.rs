@@ -18,11 +18,18 @@ pub fn faults() -> (u64, u64) {
     (usage.ru_minflt.try_into().unwrap_or(0), usage.ru_majflt.try_into().unwrap_or(0))
 }
 
-/// Locks every page of this process, those to come included, so that none is ever swapped out or
-/// dropped. See mlockall(2).
+/// Locks every page of this process, so that none is ever swapped out or dropped. Those to come
+/// are included only if the limit is infinite: under a finite one a later allocation, or a
+/// thread's stack, would be refused. So it is to be called again when all memory is taken. See
+/// mlockall(2).
 pub fn lock_memory() -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of this struct.
+    let mut limit: libc::rlimit = unsafe { zeroed() };
+    // SAFETY: `limit` lives for the call, which writes only into it.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) })?;
+    let future = if limit.rlim_cur == libc::RLIM_INFINITY { libc::MCL_FUTURE } else { 0 };
     // SAFETY: takes no pointers.
-    checked(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })?;
+    checked(unsafe { libc::mlockall(libc::MCL_CURRENT | future) })?;
     Ok(())
 }
 
