@@ -16,8 +16,12 @@ use flightrec_format::samples::{Group, Samples};
 use crate::recording::{Recording, offset_of};
 use crate::scan::{Frame, Verdict};
 
-/// Frames that stay decoded for the next question about them.
-const KEPT_FRAMES: usize = 4;
+/// Readings of frames that stay decoded for the next question about them: two full history
+/// frames and the tail frames around them, a few MiB.
+const KEPT_READINGS: usize = 512 << 10;
+
+/// Frames that stay decoded, however small: they are searched one after the other.
+const KEPT_FRAMES: usize = 64;
 
 /// Reads the payload of the frame at `slot` into `buffer` and checks it.
 pub fn payload(
@@ -317,8 +321,12 @@ impl Recover {
 
     /// Decodes a frame; `None` if it is torn or damaged after all.
     pub fn load(&mut self, frame: &Frame) -> Option<Rc<Decoded>> {
-        if let Some((_, decoded)) = self.kept.iter().find(|(slot, _)| *slot == frame.slot) {
-            return Some(Rc::clone(decoded));
+        if let Some(place) = self.kept.iter().position(|(slot, _)| *slot == frame.slot) {
+            // What is asked for often stays: the newest answers are at the end.
+            let kept = self.kept.remove(place);
+            let decoded = Rc::clone(&kept.1);
+            self.kept.push(kept);
+            return Some(decoded);
         }
         if self.bad.contains_key(&frame.slot) {
             return None;
@@ -355,9 +363,13 @@ impl Recover {
             repeats,
             size,
         });
-        if self.kept.len() >= KEPT_FRAMES {
-            self.kept.remove(0);
-        }
+        let mut held = size;
+        let room = self.kept.iter().rev().take(KEPT_FRAMES - 1).take_while(|(_, kept)| {
+            held = held.saturating_add(kept.size);
+            held <= KEPT_READINGS
+        });
+        let stay = room.count();
+        self.kept.drain(..self.kept.len() - stay);
         self.kept.push((frame.slot, Rc::clone(&decoded)));
         Some(decoded)
     }

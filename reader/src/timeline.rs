@@ -2,8 +2,11 @@
 
 use crate::gap::Stand;
 use crate::merge::{EventAt, Joined, Merge};
+use crate::outcome::{Outcome, Trouble};
 use crate::recover::Recover;
 use crate::scan::{Frame, Scan};
+use std::cmp::Reverse;
+
 use flightrec_format::event::{EventKind, stop_reason};
 use flightrec_format::facts::RunFacts;
 
@@ -72,6 +75,8 @@ pub struct Timeline {
     /// History seqs up to this one belong to laps that the writer has passed; unknown without
     /// geometry (V6).
     pub passed: Option<u128>,
+    /// Whether the scan met any slot that is not what it ought to be.
+    damaged: bool,
 }
 
 impl Timeline {
@@ -114,11 +119,42 @@ impl Timeline {
         let passed = superblock.and_then(|superblock| {
             scan.history_end.checked_sub(u128::from(superblock.geometry.history_slots))
         });
-        let shared_ordinals = Vec::new();
-        let mut timeline =
-            Self { boots, recover, running: None, current: None, shared_ordinals, passed };
+        let mut timeline = Self {
+            boots,
+            recover,
+            running: None,
+            current: None,
+            shared_ordinals: Vec::new(),
+            passed,
+            damaged: !scan.places.is_empty(),
+        };
         timeline.order();
         timeline
+    }
+
+    /// Why there is nothing to show.
+    #[must_use]
+    pub fn nothing(&self) -> Trouble {
+        let recording = self.recover.recording();
+        let path = crate::views::text::escape(&recording.path().to_string_lossy());
+        let size = recording.slots() * crate::recording::SLOT_SIZE_U64;
+        let message = if recording.len() < size {
+            format!(
+                "{path} is cut short: {} of {size} bytes are there, and no sample is in them.\n\
+                 Copy it again, as a whole.",
+                recording.len()
+            )
+        } else if self.damaged || !self.recover.bad().is_empty() {
+            format!(
+                "no sample in {path} can be read: it is damaged.\n\
+                 `flightrec verify` says where."
+            )
+        } else {
+            "the recording is sound, and nothing is recorded in it yet.\n\
+             Is flightrecd running? `systemctl status flightrec` tells."
+                .to_owned()
+        };
+        Trouble::new(Outcome::Nothing, message)
     }
 
     /// The run `run` of the boot `boot`.
@@ -259,7 +295,9 @@ impl Timeline {
         let crc = self.run(boot, run)?.frames.last()?.facts_crc;
         let holds = |frame: &&Frame| frame.has_facts && frame.facts_crc == crc;
         let all = self.boots.iter().flat_map(|boot| boot.runs.iter().flat_map(|run| &run.frames));
-        let holders: Vec<Frame> = all.filter(holds).copied().collect();
+        let mut holders: Vec<Frame> = all.filter(holds).copied().collect();
+        // All say the same, and a small one is decoded soonest.
+        holders.sort_by_key(|frame| Reverse(frame.slots));
         holders.iter().rev().find_map(|frame| {
             let decoded = self.recover.load(frame)?;
             RunFacts::read(decoded.facts.as_ref()?).ok()

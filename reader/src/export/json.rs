@@ -31,16 +31,22 @@ pub fn boot_id(id: &[u8; 16]) -> String {
         if matches!(place, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        put!(&mut text, "{byte:02x}");
+        push_hex(&mut text, *byte);
     }
     text
+}
+
+/// Both digits of a byte.
+fn push_hex(text: &mut String, byte: u8) {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    text.extend([digit(byte >> 4), digit(byte & 15)]);
 }
 
 /// Bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        put!(&mut text, "{byte:02x}");
+        push_hex(&mut text, *byte);
         text
     })
 }
@@ -159,12 +165,11 @@ impl Objects {
         out.push('{');
         let start = out.len();
         for reading in readings {
-            let Some(name) = self.names.get(entities, reading) else { continue };
+            let Some(key) = self.names.key(entities, reading) else { continue };
             if out.len() > start {
                 out.push(',');
             }
-            quote(out, name);
-            out.push(':');
+            out.push_str(key);
             match &self.rates {
                 Some(rates) if is_counter(reading.series) => {
                     out.push_str(&rate_text(rates.rate(entities, reading, elapsed)));
