@@ -9,7 +9,7 @@ use crate::units::{duration_ns, size_bytes};
 
 /// Records the minutes before the end, so that a power cut does not take them along.
 #[derive(Debug, Parser)]
-#[command(name = "flightrecd", version)]
+#[command(name = "flightrecd", version, max_term_width = 80)]
 pub struct Arguments {
     /// What to do
     #[command(subcommand)]

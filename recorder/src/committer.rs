@@ -57,6 +57,8 @@ pub struct Committer<C> {
     archive_tick: u64,
     archived_ns: Option<u64>,
     salvage: Vec<Salvage>,
+    /// Taken from there for the job that is out; they go back if it fails.
+    salvage_out: Vec<Salvage>,
     salvage_copies: usize,
     flight: Flight,
 }
@@ -87,6 +89,7 @@ impl<C: Compressor> Committer<C> {
             archived_ns: None,
             salvage_copies: salvage.len(),
             salvage,
+            salvage_out: Vec::with_capacity(COPIES_MAX),
             flight: Flight::default(),
         }
     }
@@ -114,6 +117,12 @@ impl<C: Compressor> Committer<C> {
     /// Whether the records since the last commit would fill half a frame (W3).
     pub fn fills_half(&self, rows: &Rows) -> bool {
         self.maker.fills_half(rows, self.acked[1])
+    }
+
+    /// Whether memory for rows fills up, as it does where they compress well: they are sealed
+    /// before the recorder would have to thin them.
+    fn is_crowded(&self, rows: &Rows) -> bool {
+        rows.bytes_from(self.maker.sealed_row()) > rows.capacity() / 8 * 3
     }
 
     /// Whether a full history frame waits: after a stall there is one in every job until the
@@ -155,7 +164,9 @@ impl<C: Compressor> Committer<C> {
 
     fn prepare_seal(&mut self, records: Records<'_>, last: bool, job: &mut Job) {
         let (_, rows, events) = records;
-        let due = last || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max();
+        let due = last
+            || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max()
+            || self.is_crowded(rows);
         if !due && !self.maker.may_be_full(rows) {
             return;
         }
@@ -213,6 +224,7 @@ impl<C: Compressor> Committer<C> {
         let geometry = *self.rings.geometry();
         while job.copies.len() + 2 <= COPIES_MAX {
             let Some(salvage) = self.salvage.pop() else { break };
+            self.salvage_out.push(salvage);
             let from = geometry.offset_of(Area::Tail, salvage.slot);
             let berth = self.rings.history(1);
             self.rings.history_written(berth, 1);
@@ -236,10 +248,12 @@ impl<C: Compressor> Committer<C> {
     pub fn landed(&mut self, rows: &Rows, job: &Job) -> Landed {
         let flight = std::mem::take(&mut self.flight);
         if job.outcome.is_err() {
-            // The copies are not tried again: their frames stay in the tail, protected.
+            // The last one taken goes back first: oldest first they were, oldest first they stay.
+            self.salvage.extend(self.salvage_out.drain(..).rev());
             self.commits_since_seal += 1;
             return Landed::default();
         }
+        self.salvage_out.clear();
         if let Some((end_row, last_tick)) = flight.sealed {
             self.maker.pass(rows, end_row);
             self.rings.history_durable(last_tick);

@@ -123,6 +123,12 @@ impl Rows {
         }
     }
 
+    /// Bytes of rows that have room.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Number of the oldest row that is kept.
     #[must_use]
     pub fn first(&self) -> u64 {
