@@ -59,7 +59,7 @@ pub struct Committer<C> {
     salvage: Vec<Salvage>,
     /// Taken from there for the job that is out; they go back if it fails.
     salvage_out: Vec<Salvage>,
-    salvage_copies: usize,
+    salvage_counts: (usize, u64),
     flight: Flight,
 }
 
@@ -72,7 +72,7 @@ impl<C: Compressor> Committer<C> {
         resume: Resume,
         first_tick: u64,
     ) -> Self {
-        let Resume { rings, facts_known, mut salvage, .. } = resume;
+        let Resume { rings, facts_known, mut salvage, skipped, .. } = resume;
         // Taken from the back, oldest first.
         salvage.reverse();
         Self {
@@ -87,7 +87,7 @@ impl<C: Compressor> Committer<C> {
             commits_since_seal: 0,
             archive_tick: 0,
             archived_ns: None,
-            salvage_copies: salvage.len(),
+            salvage_counts: (salvage.len(), skipped),
             salvage,
             salvage_out: Vec::with_capacity(COPIES_MAX),
             flight: Flight::default(),
@@ -277,9 +277,9 @@ impl<C: Compressor> Committer<C> {
         Landed { commit: true, salvaged: false }
     }
 
-    /// Tail frames that were, or will be, salvaged.
-    pub fn salvage_copies(&self) -> usize {
-        self.salvage_copies
+    /// Tail frames that are salvaged by this run, and those that are not (W10).
+    pub fn salvage_counts(&self) -> (usize, u64) {
+        self.salvage_counts
     }
 
     fn pass_acked(&mut self, flight: Flight) {

@@ -68,9 +68,9 @@ impl<C: Compressor> Recorder<C> {
         if landed.salvaged
             && let Some(tick) = tick
         {
-            let copies = self.committer.as_ref().map_or(0, Committer::salvage_copies);
-            let copies = i64::try_from(copies).unwrap_or(i64::MAX);
-            self.event(EventKind::SALVAGED, tick, &[copies, 0], b"");
+            let counts = self.committer.as_ref().map_or((0, 0), Committer::salvage_counts);
+            let copies = i64::try_from(counts.0).unwrap_or(i64::MAX);
+            self.event(EventKind::SALVAGED, tick, &[copies, signed(counts.1)], b"");
         }
         Ok(())
     }
