@@ -94,7 +94,7 @@ fn a_missing_file_and_a_folder_are_told_apart() {
 #[test]
 fn a_file_that_may_not_be_read_is_exit_1_and_names_the_group() {
     let place = Place::of(&recorded());
-    fs::set_permissions(&place.path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&place.path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&place.path).is_ok() {
         println!("skipped: this user reads everything");
         return;

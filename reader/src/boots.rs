@@ -15,10 +15,7 @@ pub fn run(wish: &Boots, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let summaries: Vec<BootSummary> =
         (0..timeline.boots.len()).filter_map(|boot| BootSummary::of(&mut timeline, boot)).collect();
     if summaries.is_empty() {
-        return Err(Trouble::new(
-            Outcome::Nothing,
-            "the recording is sound, and nothing is recorded in it yet.",
-        ));
+        return Err(timeline.nothing());
     }
     if wish.json || wish.format == ShortFormat::Json {
         let boots: Vec<String> = summaries.iter().map(summary_json).collect();

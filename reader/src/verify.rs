@@ -1,13 +1,15 @@
 //! `flightrec verify`: what every slot is, where damage lies, and whether anything is gone. It
 //! repairs nothing: a recording is evidence.
 
+use std::collections::HashSet;
+
 use crate::Output;
 use crate::args::{ShortFormat, Verify};
 use crate::gap;
 use crate::outcome::{Outcome, Trouble};
 use crate::play::{Part, Seen, play};
 use crate::recording::offset_of;
-use crate::scan::{Depth, Place, Scan, Verdict};
+use crate::scan::{Depth, Frame, Place, Scan, Verdict};
 use crate::timeline::Timeline;
 use crate::views::text::{WIDTH, wrap};
 use flightrec_format::limits::FRAME_SLOTS_MAX;
@@ -25,6 +27,8 @@ struct Findings {
     ordinary: Vec<u64>,
     /// Slots behind the last one of a history frame.
     ends: Vec<u64>,
+    /// Slots of frames that the history was written on over.
+    lapped: HashSet<u64>,
     notes: Vec<String>,
 }
 
@@ -42,13 +46,15 @@ pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let ordinary = ordinary_slots(&scan, &timeline);
     let notes = notes(&timeline);
     let ends = ends(&scan);
-    let findings = Findings { scan, seen, gone, ordinary, ends, notes };
+    let lapped = lapped(&scan, timeline.passed);
+    let findings = Findings { scan, seen, gone, ordinary, ends, lapped, notes };
     if wish.json || wish.format == ShortFormat::Json {
         findings.json(&timeline, output)?;
     } else {
         findings.text(&timeline, output)?;
     }
-    let whole = findings.gone == 0 && findings.seen.differing == 0;
+    let whole =
+        findings.gone == 0 && findings.seen.differing == 0 && !findings.nothing_is_readable();
     Ok(if whole { Outcome::Whole } else { Outcome::Gone })
 }
 
@@ -83,6 +89,17 @@ fn ordinary_slots(scan: &Scan, timeline: &Timeline) -> Vec<u64> {
 fn ends(scan: &Scan) -> Vec<u64> {
     let in_history = scan.frames.iter().filter(|frame| frame.area == Area::History);
     in_history.map(|frame| frame.slot + u64::from(frame.slots)).collect()
+}
+
+/// Slots of torn frames of the history that begin behind the lap (V6): what tore them was the
+/// writer on its next round.
+fn lapped(scan: &Scan, passed: Option<u128>) -> HashSet<u64> {
+    let behind = |frame: &&Frame| {
+        let (seq, _) = frame.rank;
+        seq > 0 && passed.is_some_and(|passed| u128::from(seq) < passed)
+    };
+    let torn = scan.torn.iter().filter(behind);
+    torn.flat_map(|frame| frame.slot..frame.slot + u64::from(frame.slots)).collect()
 }
 
 fn notes(timeline: &Timeline) -> Vec<String> {
@@ -137,10 +154,26 @@ impl Findings {
     /// The rest of an older frame whose first slots were written over. Said only where nothing is
     /// gone: a destroyed frame can look the same.
     fn is_left_over(&self, place: &Place) -> bool {
+        let mut slots = place.slot..place.slot + place.count;
+        if slots.all(|slot| self.lapped.contains(&slot)) {
+            return true;
+        }
         place.verdict == Verdict::Damaged
             && place.count < u64::from(FRAME_SLOTS_MAX)
             && self.gone == 0
             && self.ends.contains(&place.slot)
+    }
+
+    /// Slots of which nothing can be known.
+    fn missing(&self) -> u64 {
+        self.scan.count_of(Verdict::Absent) + self.scan.count_of(Verdict::Unreadable)
+    }
+
+    /// Whether there are frames, and none is live. What a first commit leaves when it is cut is
+    /// one torn slot, and no loss.
+    fn nothing_is_readable(&self) -> bool {
+        let bad = self.scan.count_of(Verdict::Damaged) + self.scan.count_of(Verdict::Torn);
+        self.scan.count_of(Verdict::Live) == 0 && bad > 1
     }
 
     fn verdict(&self) -> String {
@@ -155,6 +188,17 @@ impl Findings {
             return format!(
                 "DAMAGED: {differing} readings differ between two copies of one sample, so one of \
                  the two is wrong; the one from the history is shown"
+            );
+        }
+        if self.nothing_is_readable() {
+            return "DAMAGED: no frame in it is whole, so nothing of what was recorded is left"
+                .to_owned();
+        }
+        let missing = self.missing();
+        if missing > 0 {
+            return format!(
+                "incomplete: {missing} slots are absent or cannot be read, and what they held \
+                 cannot be told; in the others nothing is missing"
             );
         }
         let harmless = self.scan.places.iter().filter(|place| !self.is_ordinary(place)).count();
@@ -181,14 +225,14 @@ impl Findings {
         if !self.scan.places.is_empty() {
             lines.push(String::new());
         }
-        let mut places: Vec<&Place> = self.scan.places.iter().collect();
+        let left_over = |place: &&Place| !self.is_last_write(place) && self.is_left_over(place);
+        let (rests, mut places): (Vec<&Place>, Vec<&Place>) =
+            self.scan.places.iter().partition(left_over);
         places.sort_by_key(|place| self.is_ordinary(place));
         for place in places.iter().take(PLACES_MAX) {
             let offset = offset_of(place.slot);
             let what = if self.is_last_write(place) {
                 "being written when power was lost: ordinary after a cut"
-            } else if self.is_left_over(place) {
-                "the rest of an older frame, half written over: ordinary"
             } else {
                 place.verdict.name()
             };
@@ -200,6 +244,11 @@ impl Findings {
                 "and {} places more; --format json lists them all",
                 places.len() - PLACES_MAX
             ));
+        }
+        if !rests.is_empty() {
+            let slots: u64 = rests.iter().map(|place| place.count).sum();
+            let what = if slots == 1 { "slot is the rest" } else { "slots are the rest" };
+            lines.push(format!("{slots} {what} of older frames, written over: ordinary"));
         }
         for note in &self.notes {
             lines.extend(wrap(&format!("note: {note}"), WIDTH, 2));
@@ -230,7 +279,7 @@ impl Findings {
             .collect();
         let document = serde_json::json!({
             "schema": 1,
-            "sound": self.gone == 0 && self.seen.differing == 0,
+            "sound": self.verdict().starts_with("sound"),
             "verdict": self.verdict(),
             "slots": timeline.recover.recording().slots(),
             "counts": counts,

@@ -84,7 +84,7 @@ impl Window {
             }
             Some(name) => (named_boot(timeline, name)?, None),
             None => {
-                let (boot, why) = default_boot(timeline).ok_or_else(nothing)?;
+                let (boot, why) = default_boot(timeline).ok_or_else(|| timeline.nothing())?;
                 (boot, Some(why))
             }
         };
@@ -165,15 +165,6 @@ impl Window {
     }
 }
 
-/// Why there is nothing to choose from.
-fn nothing() -> Trouble {
-    Trouble::new(
-        Outcome::Nothing,
-        "the recording is sound, and nothing is recorded in it yet.\n\
-         Is flightrecd running? `systemctl status flightrecd` tells.",
-    )
-}
-
 fn whole(timeline: &Timeline, boots: std::ops::Range<usize>) -> Vec<Part> {
     boots
         .flat_map(|boot| {
@@ -235,7 +226,7 @@ fn last_of(
         let bounds = (timeline.first_sample(boot), timeline.last_sample(boot));
         let (Some((_, first)), Some((_, newest))) = bounds else {
             if parts.is_empty() {
-                return Err(nothing());
+                return Err(timeline.nothing());
             }
             continue;
         };

@@ -47,6 +47,13 @@ fn how_far_the_writer_came_is_told_by_torn_frames_and_salvage_marks_too() {
     let at = builder.last_offset;
     builder.bytes[at + 200] ^= 1;
     assert_eq!(causes(&builder), (0, vec!["overwritten".into()]));
+    // Now the frame at seq 100 is torn too, but by the writer's next round.
+    let at = builder.superblock.geometry.offset_of(Area::History, 100) as usize;
+    builder.bytes[at + 200] ^= 1;
+    builder.history_seq = 282;
+    builder.frame(&TestRun::of_boot(1), Area::History, 540, 559);
+    let (_, text, _) = flightrec(&["verify", builder.file().path().to_str().unwrap()]);
+    assert!(text.contains("1 slot is the rest of older frames"), "{text}");
     let mut builder = island(Area::History, 100);
     builder.frame(&TestRun::of_boot(1), Area::Tail, 520, 539);
     builder.history_seq = 143;
