@@ -1,6 +1,7 @@
 //! Tests that span the rooms.
 #![cfg(test)]
 
+mod bad_recordings;
 mod create;
 mod fixtures;
 mod flight;
