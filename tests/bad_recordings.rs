@@ -235,3 +235,33 @@ fn an_empty_recording_is_sound_and_holds_nothing_yet() {
     assert_eq!(place.asked(&["verify"]).code, Some(0));
     assert!(Path::new(&place.path).exists());
 }
+
+/// Row 1 of the verdicts: a bad sector fails the whole read that it lies in, and costs the slots that
+/// it hits. strace makes the reads fail, as a dying card would.
+#[test]
+fn bad_sectors_cost_the_slots_that_they_hit_and_nothing_else() {
+    let place = Place::of(&recorded());
+    let path = place.path.to_str().unwrap();
+    // The first two reads look for superblocks, the third takes many slots at once; then each is
+    // asked for by itself, and the first three fail again.
+    let faulty = |arguments: &[&str]| -> Option<Said> {
+        let output = std::process::Command::new("strace")
+            .args(["-o", "/dev/null", "-P", path, "-e", "trace=pread64", "-e"])
+            .arg("inject=pread64:error=EIO:when=3..6")
+            .arg(flightrec())
+            .args(arguments)
+            .output();
+        let said = Said::from(output.ok()?);
+        (!said.err.contains("strace:")).then_some(said)
+    };
+    let Some(verified) = faulty(&["verify", path]) else {
+        println!("skipped: no strace that can inject");
+        return;
+    };
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(verified.out.contains("2  unreadable"), "{}", verified.out);
+    assert!(verified.out.contains("at 0x00001000 (4096): 2 slots"), "{}", verified.out);
+    let dump = ["dump", path, "--boot", "all", "--format", "jsonl"];
+    let (clean, hit) = (say(flightrec(), dump), faulty(&dump).unwrap());
+    assert_eq!((hit.code, hit.out), (clean.code, clean.out), "their samples stand elsewhere too");
+}

@@ -51,6 +51,7 @@ fn golden(name: &str, command: &str, arguments: &[&str]) {
     assert_eq!(said, expected, "{name}: `flightrec {command}` tells something else than before");
 }
 
+/// E3: what was read once is read for ever.
 #[test]
 fn every_good_fixture_tells_what_it_told_before() {
     for name in names("good") {

@@ -274,6 +274,21 @@ fn one_destroyed_page_anywhere_in_the_tail_costs_no_acknowledged_sample() {
     }
 }
 
+/// R7, R8: facts that no reader knows are shown, also of a later run that left them out.
+#[test]
+fn facts_of_an_unknown_name_are_shown() {
+    let mut run = Run::seconds(1, 300);
+    run.end = End::Stop(stop_reason::SERVICE_STOP);
+    let mut again = Run::seconds(2, 300);
+    again.boot = 2;
+    let world = World::new(MIB).then(&run).then(&again);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("facts.frec");
+    std::fs::write(&path, world.disk.durable()).unwrap();
+    let (_, text) = flightrec(&["boots", path.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(text.matches("\"unheard_of\":\"shown all the same\"").count(), 2, "{text}");
+}
+
 /// Exit codes of design 10 on what a cut leaves.
 #[test]
 fn a_recording_that_was_cut_reads_whole() {

@@ -209,7 +209,11 @@ pub fn record(
         commit_ns: run.commit_ns,
         page_size: 4096,
         core_count: 4,
-        facts: vec![("kernel".into(), "6.1.0-sim".into()), ("zone".into(), "Europe/Berlin".into())],
+        facts: vec![
+            ("kernel".into(), "6.1.0-sim".into()),
+            ("zone".into(), "Europe/Berlin".into()),
+            ("unheard_of".into(), "shown all the same".into()),
+        ],
         ..RunFacts::default()
     };
     let mut encoded = vec![0; 3072];
