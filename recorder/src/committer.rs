@@ -205,12 +205,19 @@ impl<C: Compressor> Committer<C> {
         let facts = self.facts.as_deref().filter(|_| self.archived_ns.is_none());
         let berth = self.rings.archive();
         let holds = (&self.stamp, berth);
-        if self.maker.archive(events, (first, newest), facts, holds, &mut job.archive) {
-            let offset = self.rings.geometry().offset_of(Area::Archive, berth.slot);
-            job.archive_at = Some(offset);
-            self.rings.archive_written(berth);
-            self.flight.archived = Some(newest + 1);
+        // More events than a slot holds: half of them now, the others with the next seal.
+        let mut until = newest;
+        while !self.maker.archive(events, (first, until), facts, holds, &mut job.archive) {
+            if until == first {
+                // One tick alone is too much: it stands in the history.
+                self.archive_tick = first + 1;
+                return;
+            }
+            until = first.midpoint(until);
         }
+        job.archive_at = Some(self.rings.geometry().offset_of(Area::Archive, berth.slot));
+        self.rings.archive_written(berth);
+        self.flight.archived = Some(until + 1);
     }
 
     /// Fills a job with salvage copies, if any are left and the first commit is done (W10).

@@ -29,6 +29,8 @@ pub struct Wanted<'a> {
     pub facts: Option<&'a [u8]>,
     /// Slots from this one on are left out (W6); `usize::MAX`: none.
     pub slots_end: usize,
+    /// Whether events go in; without them a frame says that it was cut.
+    pub with_events: bool,
 }
 
 /// A body that was written.
@@ -216,7 +218,8 @@ impl Encoder {
             write_section(&mut out, section::FACTS, facts);
         }
         let mut side = Writer::new(&mut self.side);
-        if events.write(&mut side, (wanted.first_tick, last_tick), false) > 0 {
+        if wanted.with_events && events.write(&mut side, (wanted.first_tick, last_tick), false) > 0
+        {
             let len = side.finish()?;
             write_section(&mut out, section::EVENTS, self.side.get(..len)?);
         }

@@ -129,11 +129,12 @@ impl<C: Compressor> FrameMaker<C> {
         {
             rows.advance(&mut self.window, &mut self.step)?;
         }
-        let mut slots_end = usize::MAX;
-        for tries in 0..TRIES_MAX {
+        let (mut slots_end, mut with_events, mut with_facts) = (usize::MAX, true, true);
+        for tries in 0..2 * TRIES_MAX {
             let first_tick = rows.tick(self.window.row)?;
-            let facts = facts.filter(|(_, tick)| *tick >= first_tick).map(|(bytes, _)| bytes);
-            let wanted = Wanted { end_row, first_tick, facts, slots_end };
+            let facts = facts.filter(|(_, tick)| with_facts && *tick >= first_tick);
+            let facts = facts.map(|(bytes, _)| bytes);
+            let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events };
             let encoded = self.encoder.encode(layout, rows, &self.window, events, wanted);
             let payload = encoded.ok().and_then(|encoded| {
                 let room = frame.get_mut(HEADER_SIZE..HEADER_SIZE + TAIL_PAYLOAD_MAX)?;
@@ -141,7 +142,7 @@ impl<C: Compressor> FrameMaker<C> {
                 Some((encoded, pack(&mut self.compressor, body, room)?))
             });
             if let Some((encoded, (codec, payload_len))) = payload {
-                let cut = slots_end != usize::MAX;
+                let cut = slots_end != usize::MAX || !with_events;
                 let flags =
                     u16::from(facts.is_some()) * flag::HOLDS_FACTS + u16::from(cut) * flag::CUT;
                 let ticks = (first_tick, encoded.last_tick);
@@ -158,8 +159,19 @@ impl<C: Compressor> FrameMaker<C> {
                 for _ in 0..drop {
                     rows.advance(&mut self.window, &mut self.step)?;
                 }
+            } else if facts.is_some() {
+                // They stand in the first frame of the run, and will in the history.
+                with_facts = false;
+            } else if slots_end > 1 {
+                slots_end = slots_end.min(layout.slots().len()) / 2;
+                slots_end = slots_end.max(1);
+            } else if with_events {
+                with_events = false;
+            } else if self.window.row + 1 < end_row {
+                // Better the newest sample alone than no commit: the others wait for their seal.
+                rows.advance(&mut self.window, &mut self.step)?;
             } else {
-                slots_end = slots_end.min(layout.slots().len()).div_ceil(2).max(1);
+                break;
             }
         }
         None
@@ -233,7 +245,8 @@ impl<C: Compressor> FrameMaker<C> {
     ) -> Result<PendingSeal, u64> {
         let first_row = self.sealed.row;
         let first_tick = rows.tick(first_row).ok_or(u64::MAX)?;
-        let wanted = Wanted { end_row, first_tick, facts, slots_end: usize::MAX };
+        let (slots_end, with_events) = (usize::MAX, true);
+        let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events };
         let encoded = self.encoder.encode(layout, rows, &self.sealed, events, wanted);
         let encoded = encoded.map_err(|too_much| match too_much {
             TooMuch::Rows(rows) => rows,
@@ -368,3 +381,6 @@ fn seal(
     };
     header.seal(frame);
 }
+
+#[cfg(test)]
+mod tests;
