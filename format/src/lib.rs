@@ -10,7 +10,7 @@
 //! | [`salvage`] | the mark of a tail frame that was copied | 4.1 |
 //! | [`frame`] | header and checksums: is this slot ours, and whole? | 5, 9.1 |
 //! | [`body`] | the sections of a payload | 6 |
-//! | [`entity`], [`samples`], [`column`], [`event`], [`facts`], [`message`] | what stands in them | 6.1 – 6.5 |
+//! | [`entity`], [`samples`], [`mod@column`], [`event`], [`facts`], [`message`] | what stands in them | 6.1 – 6.5 |
 //! | [`series`] | the catalogue: number, name, unit | 7 |
 //! | [`varint`], [`crc`] | two small tools | 1 |
 
