@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
-use flightrec_recorder::frames::Compressor;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
@@ -151,14 +150,6 @@ impl Source for Scare {
     }
 }
 
-struct Zstd(StaticCompressor);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress(body, payload)
-    }
-}
-
 #[test]
 fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync() {
     // At 10 ms a sample this is five seconds; 1 MiB seals every fifteen commits.
@@ -189,8 +180,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     sources.push(Box::new(Scare { column, samples: 0 }));
     let slow = Slow::start(discovery).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
-    let workspace = memmap2::MmapMut::map_anon(StaticCompressor::workspace_size()).unwrap();
-    let compressor = Zstd(StaticCompressor::new(workspace).unwrap());
+    let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {
         interval_ns: 10_000_000,
         commit_ns: 50_000_000,

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_recorder::disk::Disk;
-use flightrec_recorder::frames::Compressor;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::sources::{MACHINE, RANKS, Source};
+use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
 use flightrec_tests::world::blank_recording;
 
@@ -61,14 +61,6 @@ impl Source for Witness {
     }
 }
 
-struct Zstd(zstd::bulk::Compressor<'static>);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress_to_buffer(body, payload).ok()
-    }
-}
-
 #[test]
 fn samples_are_taken_while_a_sync_takes_its_time() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -96,7 +88,7 @@ fn samples_are_taken_while_a_sync_takes_its_time() {
         complaints: Vec::new(),
         copied: false,
     };
-    let compressor = Zstd(zstd::bulk::Compressor::new(3).unwrap());
+    let compressor = StaticCompressor::new().unwrap();
     let ended = Recorder::new(plan, clock, sampler, writer, compressor).run(|_| 3).unwrap();
     // A sampler that waited would take one sample a second; the machine may be slow, not that slow.
     let taken = meanwhile.load(Ordering::SeqCst);

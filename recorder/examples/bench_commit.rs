@@ -13,86 +13,16 @@
     reason = "a tool for developers"
 )]
 
-use std::collections::BTreeMap;
+mod recorded;
 
-use flightrec_format::body::Body;
-use flightrec_format::frame::{Codec, Header};
 use flightrec_format::limits::SLOT_SIZE;
-use flightrec_format::place::Area;
 use flightrec_recorder::events::Events;
-use flightrec_recorder::frames::{Berth, Compressor, FrameMaker, Stamp};
+use flightrec_recorder::frames::{Berth, FrameMaker};
 use flightrec_recorder::recorder::{COLUMNS_MAX, EVENT_COUNT, ROW_BYTES, ROW_COUNT};
 use flightrec_recorder::rows::Rows;
-use flightrec_recorder::sample::{Layout, Occupant, Sample};
+use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sources::{MACHINE, RANKS};
 use flightrec_recorder::sys::{self, StaticCompressor};
-use memmap2::MmapMut;
-
-struct Zstd(StaticCompressor);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress(body, payload)
-    }
-}
-
-fn body_of(header: &Header, payload: &[u8]) -> Option<Body> {
-    let bytes = match header.codec {
-        Codec::Plain => payload.to_vec(),
-        Codec::Zstd => zstd::bulk::decompress(payload, header.body_len.try_into().ok()?).ok()?,
-    };
-    Body::of(header, &bytes).ok()
-}
-
-/// The samples of the longest run in the history of a recording.
-fn samples_of(path: &str, layout: &Layout) -> Vec<Sample> {
-    let bytes = std::fs::read(path).unwrap();
-    let mut runs: BTreeMap<[u8; 8], BTreeMap<u64, Sample>> = BTreeMap::new();
-    for slot in 0..bytes.len() / SLOT_SIZE {
-        let frame = &bytes[slot * SLOT_SIZE..];
-        let header = Header::read(frame).ok().filter(|header| header.area == Area::History);
-        let Some(header) = header else { continue };
-        let body = header.payload(frame).and_then(|payload| body_of(&header, payload));
-        let Some(body) = body else { continue };
-        take_in(&body, layout, runs.entry(header.run_id).or_default());
-    }
-    let longest = runs.into_values().max_by_key(BTreeMap::len).unwrap_or_default();
-    longest.into_values().collect()
-}
-
-fn take_in(body: &Body, layout: &Layout, run: &mut BTreeMap<u64, Sample>) {
-    let Some(samples) = &body.samples else { return };
-    for (row, tick) in samples.ticks.iter().enumerate() {
-        let mut sample = Sample::new(layout);
-        sample.tick = *tick;
-        for group in &samples.groups {
-            let entity = group.entity.checked_sub(1).map(|at| &body.entities[at]);
-            let slot = entity.map_or(Some(0), |entity| {
-                let name = Occupant::named(entity.name.as_bytes());
-                let free_or_own =
-                    |slot: &usize| sample.occupant(*slot).is_none_or(|own| *own == name);
-                let slot = layout.slots_of(entity.kind).find(free_or_own)?;
-                sample.seat(slot, Some(name));
-                Some(slot)
-            });
-            let Some(slot) = slot else { continue };
-            let mut before = 0;
-            for span in &group.spans {
-                if span.contains(&row) {
-                    let at = before + row - span.start;
-                    let place = layout.slots()[slot];
-                    for (series, column) in group.series.iter().zip(&group.columns) {
-                        let offset = place.series.iter().position(|own| own == series);
-                        let Some(offset) = offset else { continue };
-                        sample.set(place.first_column + offset, column[at]);
-                    }
-                }
-                before += span.len();
-            }
-        }
-        run.insert(*tick, sample);
-    }
-}
 
 /// How often a step was taken, CPU time in all, and bytes that came of it.
 #[derive(Clone, Copy, Default)]
@@ -117,24 +47,11 @@ impl Step {
 struct Steps([Step; 3]);
 
 fn replay(layout: &Layout, samples: &[Sample], what: &str) -> Steps {
-    let stamp = Stamp {
-        recording_id: [1; 16],
-        boot_id: [2; 16],
-        run_id: [3; 8],
-        boot_ordinal: 1,
-        interval_ns: 1_000_000_000,
-        boottime_ns: 0,
-        monotonic_ns: 0,
-        realtime_ns: 0,
-        synced: true,
-        facts_crc: 0,
-        budget_kib: 0,
-    };
+    let stamp = recorded::stamp();
     let berth = Berth { seq: 1, slot: 0 };
     let mut rows = Rows::new(layout, ROW_BYTES, ROW_COUNT);
     let events = Events::new(EVENT_COUNT);
-    let workspace = MmapMut::map_anon(StaticCompressor::workspace_size()).unwrap();
-    let zstd = Zstd(StaticCompressor::new(workspace).unwrap());
+    let zstd = StaticCompressor::new().unwrap();
     let mut maker = FrameMaker::new(layout, COLUMNS_MAX, zstd);
     let (mut tail, mut history) = (vec![0; SLOT_SIZE], vec![0; 16 * SLOT_SIZE]);
     let mut steps = Steps::default();
@@ -174,7 +91,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let layout = Layout::new(MACHINE, RANKS);
     let path = arguments.first().expect("bench_commit FILE [ROUNDS]");
-    let samples = samples_of(path, &layout);
+    let samples = recorded::samples(path, &layout);
     if let Some(what) = arguments.get(2) {
         replay(&layout, &samples, what);
         return;

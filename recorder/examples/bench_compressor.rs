@@ -12,28 +12,14 @@
     reason = "a tool for developers"
 )]
 
-use flightrec_format::frame::{Codec, Header};
-use flightrec_format::limits::SLOT_SIZE;
-use flightrec_format::place::Area;
+mod recorded;
+
 use flightrec_recorder::sys;
 use zstd::zstd_safe::{CCtx, CParameter, Strategy};
 
 fn bodies_of(path: &str) -> Vec<Vec<u8>> {
-    let bytes = std::fs::read(path).unwrap();
-    let slots = 0..bytes.len() / SLOT_SIZE;
-    let headers = slots.filter_map(|slot| {
-        let frame = &bytes[slot * SLOT_SIZE..];
-        let header = Header::read(frame).ok().filter(|header| header.area == Area::History)?;
-        let payload = header.payload(frame)?;
-        Some(match header.codec {
-            Codec::Plain => payload.to_vec(),
-            Codec::Zstd => {
-                zstd::bulk::decompress(payload, header.body_len.try_into().unwrap()).unwrap()
-            }
-        })
-    });
-    let bodies: Vec<Vec<u8>> = headers.collect();
-    if bodies.is_empty() { vec![bytes] } else { bodies }
+    let bodies: Vec<Vec<u8>> = recorded::history(path).into_iter().map(|(_, body)| body).collect();
+    if bodies.is_empty() { vec![std::fs::read(path).unwrap()] } else { bodies }
 }
 
 /// How often each set compresses all bodies.

@@ -12,12 +12,12 @@
     reason = "a tool for developers"
 )]
 
+mod recorded;
+
 use std::collections::BTreeMap;
 
 use flightrec_format::body::Body;
-use flightrec_format::frame::{Codec, Header};
-use flightrec_format::limits::SLOT_SIZE;
-use flightrec_format::place::Area;
+use flightrec_format::frame::Header;
 
 /// Frames, slots, samples, readings and bytes of payload.
 #[derive(Clone, Copy, Default)]
@@ -58,26 +58,11 @@ impl Sum {
     }
 }
 
-fn body_of(header: &Header, payload: &[u8]) -> Option<Body> {
-    let bytes = match header.codec {
-        Codec::Plain => payload.to_vec(),
-        Codec::Zstd => zstd::bulk::decompress(payload, header.body_len.try_into().ok()?).ok()?,
-    };
-    Body::of(header, &bytes).ok()
-}
-
 fn main() {
     for path in std::env::args().skip(1) {
-        let bytes = std::fs::read(&path).unwrap();
         let mut runs: BTreeMap<(u32, [u8; 8]), [Sum; 2]> = BTreeMap::new();
-        for slot in 0..bytes.len() / SLOT_SIZE {
-            let frame = &bytes[slot * SLOT_SIZE..];
-            let Ok(header) = Header::read(frame) else { continue };
-            if header.area != Area::History {
-                continue;
-            }
-            let body = header.payload(frame).and_then(|payload| body_of(&header, payload));
-            let Some(body) = body else { continue };
+        for (header, body) in recorded::history(&path) {
+            let Ok(body) = Body::of(&header, &body) else { continue };
             let [all, full] = runs.entry((header.boot_ordinal, header.run_id)).or_default();
             all.add(&header, &body);
             if header.slots == 16 {

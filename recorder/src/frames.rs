@@ -8,6 +8,7 @@ use crate::encoder::{Encoded, Encoder, TooMuch, Wanted};
 use crate::events::Events;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
+use crate::sys::StaticCompressor;
 
 /// Turns a body into a payload; `None` if it does not fit.
 pub trait Compressor {
@@ -15,8 +16,14 @@ pub trait Compressor {
     fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize>;
 }
 
+impl Compressor for StaticCompressor {
+    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
+        Self::compress(self, body, payload)
+    }
+}
+
 /// What is the same in every header of a run, and what changes with the clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Stamp {
     /// As in the superblock.
     pub recording_id: [u8; 16],

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use flightrec_format::event::stop_reason;
 use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
-use memmap2::MmapMut;
 
 use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
-use crate::frames::Compressor;
 use crate::recorder::{Ended, Plan, Recorder};
 use crate::resume::Starter;
 use crate::sample::Layout;
@@ -154,11 +152,9 @@ fn record(
     let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
     let slow = Slow::start(discovery).map_err(|error| failed("cannot start a thread", &error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
-    let workspace = MmapMut::map_anon(StaticCompressor::workspace_size())
-        .map_err(|error| failed("no memory for zstd", &error))?;
-    let compressor = StaticCompressor::new(workspace)
-        .ok_or_else(|| Error::new("zstd refused its workspace", "This is a bug in flightrecd."))?;
-    let recorder = Recorder::new(plan, clock, sampler, writer, Zstd(compressor));
+    let compressor =
+        StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
+    let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
     // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
     if config.lock_memory {
         sys::lock_memory().ok();
@@ -168,14 +164,6 @@ fn record(
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
     drop(slow);
     ended
-}
-
-struct Zstd(StaticCompressor);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress(body, payload)
-    }
 }
 
 /// Only the service manager knows whether the machine goes down.

@@ -10,12 +10,12 @@ use flightrec_format::facts::RunFacts;
 use flightrec_format::superblock::{Geometry, Superblock};
 use flightrec_recorder::alert::Grade;
 use flightrec_recorder::clock::Clock;
-use flightrec_recorder::frames::Compressor;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::Starter;
 use flightrec_recorder::sample::{Layout, Occupant, Sample};
 use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::sources::{MACHINE, RANKS, Source};
+use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::Writer;
 
 use crate::sim_clock::{SECOND_NS, SimClock};
@@ -188,14 +188,6 @@ pub fn blank_recording(size: u64) -> Vec<u8> {
     bytes
 }
 
-struct Zstd(zstd::bulk::Compressor<'static>);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress_to_buffer(body, payload).ok()
-    }
-}
-
 /// Runs the real recorder once; what was acknowledged is added to `truth`.
 pub fn record(
     disk: &SimDisk,
@@ -271,7 +263,7 @@ pub fn record(
     let clock: Arc<dyn Clock> = clock.clone();
     let writer = Writer::here(opener, starter, clock.clone(), Some(ack_log)).expect("a disk");
     let sampler = Sampler::new(layout, sources, run.precision, clock.clone());
-    let compressor = Zstd(zstd::bulk::Compressor::new(3).expect("memory"));
+    let compressor = StaticCompressor::new().expect("memory");
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     Recorder::new(plan, clock, sampler, writer, compressor)
         .run(move |_| reason)

@@ -12,20 +12,6 @@ impl Compressor for Nothing {
     }
 }
 
-const STAMP: Stamp = Stamp {
-    recording_id: [1; 16],
-    boot_id: [2; 16],
-    run_id: [3; 8],
-    boot_ordinal: 1,
-    interval_ns: 1_000_000_000,
-    boottime_ns: 0,
-    monotonic_ns: 0,
-    realtime_ns: 0,
-    synced: true,
-    facts_crc: 9,
-    budget_kib: 0,
-};
-
 /// W6: facts of the greatest length, events without end, samples that do not compress: whatever is
 /// asked for, there is a frame, and the newest sample is in it.
 #[test]
@@ -37,6 +23,7 @@ fn there_is_always_a_tail_frame_with_the_newest_sample() {
     let facts = [0x5a; 3072];
     let mut sample = Sample::new(&layout);
     let mut slot = vec![0; SLOT_SIZE];
+    let stamp = Stamp { interval_ns: 1_000_000_000, facts_crc: 9, ..Stamp::default() };
     let mut noise = 0x2545_f491_4f6c_dd1d_u64;
     for tick in 1..200 {
         sample.tick = tick;
@@ -51,7 +38,7 @@ fn there_is_always_a_tail_frame_with_the_newest_sample() {
         let records = (&layout, &rows, &events);
         let must_row = rows.next().saturating_sub(20);
         let berth = Berth { seq: tick, slot: 0 };
-        let made = maker.tail(records, must_row, Some((&facts, 1)), (&STAMP, berth), &mut slot);
+        let made = maker.tail(records, must_row, Some((&facts, 1)), (&stamp, berth), &mut slot);
         let made = made.unwrap_or_else(|| panic!("no frame at tick {tick}"));
         assert_eq!((made.end_row, made.last_tick), (rows.next(), tick));
         let header = Header::read(&slot).unwrap();

@@ -6,6 +6,7 @@
 //! could do was 0.8 % smaller.
 
 use std::ffi::c_void;
+use std::io;
 use std::ptr::NonNull;
 
 use memmap2::MmapMut;
@@ -35,23 +36,20 @@ pub struct StaticCompressor {
 unsafe impl Send for StaticCompressor {}
 
 impl StaticCompressor {
-    /// How many bytes of workspace [`Self::new`] needs. See zstd.h, "Memory management".
-    #[must_use]
-    pub fn workspace_size() -> usize {
-        // SAFETY: takes its parameters by value and computes.
-        unsafe { zstd::ZSTD_estimateCCtxSize_usingCParams(PARAMETERS) }
-    }
-
-    /// Builds a compressor in `workspace`. `None`: it is too small. See zstd.h,
+    /// Maps all the memory that it will ever use. See zstd.h, "Memory management" and
     /// `ZSTD_initStaticCCtx`.
-    #[must_use]
-    pub fn new(mut workspace: MmapMut) -> Option<Self> {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: takes its parameters by value and computes.
+        let size = unsafe { zstd::ZSTD_estimateCCtxSize_usingCParams(PARAMETERS) };
+        let mut workspace = MmapMut::map_anon(size)?;
         let start: *mut c_void = workspace.as_mut_ptr().cast();
         // SAFETY: the mapping is page-aligned, as long as said, exclusively ours, and is kept
         // alive by the value that is returned.
         let context = unsafe { zstd::ZSTD_initStaticCCtx(start, workspace.len()) };
-        let mut compressor = Self { context: NonNull::new(context)?, _workspace: workspace };
-        compressor.configure().then_some(compressor)
+        let refused = || io::Error::other("zstd refused its workspace: a bug in flightrecd");
+        let context = NonNull::new(context).ok_or_else(refused)?;
+        let mut compressor = Self { context, _workspace: workspace };
+        if compressor.configure() { Ok(compressor) } else { Err(refused()) }
     }
 
     /// Compresses `src` into one zstd frame. `None`: it does not fit into `dst`. See zstd.h,

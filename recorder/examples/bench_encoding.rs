@@ -1,9 +1,10 @@
 //! Bytes per sample of a recorded load, through the real encoder.
 //!
-//! Reads JSON lines as `docs/benchmarks.md` describes (a first line with the names of the series,
-//! then one sample a line) from standard input, and seals them into history frames and tail
-//! frames as the recorder would, exact and with the option *precision*. Reports frame bytes
-//! divided by samples, slots included.
+//! `bench_encoding FILE...` takes the samples out of the history of recordings; without a FILE it
+//! reads JSON lines as `docs/benchmarks.md` describes (a first line with the names of the series,
+//! then one sample a line) from standard input. Seals them into history frames and tail frames as
+//! the recorder would, exact and with the option *precision*. Reports frame bytes divided by
+//! samples, slots included.
 
 #![allow(
     clippy::print_stdout,
@@ -15,15 +16,18 @@
     reason = "a tool for developers"
 )]
 
+mod recorded;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 
 use flightrec_format::entity::{EntityKind, EntityName};
 use flightrec_recorder::events::Events;
-use flightrec_recorder::frames::{Berth, Compressor, FrameMaker, Stamp};
+use flightrec_recorder::frames::{Berth, FrameMaker};
 use flightrec_recorder::precision::Precision;
 use flightrec_recorder::rows::Rows;
 use flightrec_recorder::sample::{Layout, Occupant, Rank, Sample};
+use flightrec_recorder::sources;
 use flightrec_recorder::sys::StaticCompressor;
 use serde_json::Value;
 
@@ -155,19 +159,6 @@ const ENTITY: &[(EntityKind, &str, u16, &str, u64)] = &[
     (EntityKind::FS, "/dev/shm", 262, "shm.avail", 4),
 ];
 
-struct Zstd(StaticCompressor);
-
-impl Compressor for Zstd {
-    fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
-        self.0.compress(body, payload)
-    }
-}
-
-fn zstd() -> Zstd {
-    let workspace = memmap2::MmapMut::map_anon(StaticCompressor::workspace_size()).unwrap();
-    Zstd(StaticCompressor::new(workspace).unwrap())
-}
-
 /// Slots for processes stay with whom they hold, as the recorder's do: a newcomer takes the slot
 /// of one that left.
 #[derive(Default)]
@@ -195,6 +186,26 @@ fn number(value: &Value) -> u64 {
 }
 
 fn main() {
+    let mut recordings = std::env::args().skip(1).peekable();
+    if recordings.peek().is_none() {
+        let layout = Layout::new(MACHINE, RANKS);
+        measure(&layout, &read_load(&layout));
+    }
+    for path in recordings {
+        println!("{path}:");
+        let layout = Layout::new(sources::MACHINE, sources::RANKS);
+        measure(&layout, &recorded::samples(&path, &layout));
+    }
+}
+
+fn measure(layout: &Layout, samples: &[Sample]) {
+    println!("{} samples of {} columns", samples.len(), layout.width());
+    for bits in [0, 5, 4] {
+        run(layout, samples, bits);
+    }
+}
+
+fn read_load(layout: &Layout) -> Vec<Sample> {
     let mut lines = std::io::stdin().lock().lines();
     let head: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     let names: HashMap<&str, usize> = head["series"]
@@ -204,12 +215,7 @@ fn main() {
         .enumerate()
         .map(|(index, name)| (name.as_str().unwrap(), index))
         .collect();
-    let layout = Layout::new(MACHINE, RANKS);
-    let samples = read_samples(&layout, &names, lines);
-    println!("{} samples of {} columns", samples.len(), layout.width());
-    for bits in [0, 5, 4] {
-        run(&layout, &samples, bits);
-    }
+    read_samples(layout, &names, lines)
 }
 
 fn read_samples(
@@ -334,34 +340,23 @@ fn units(layout: &Layout, sample: &mut Sample, list: &[Value]) {
 }
 
 fn run(layout: &Layout, samples: &[Sample], bits: u32) {
-    let stamp = Stamp {
-        recording_id: [1; 16],
-        boot_id: [2; 16],
-        run_id: [3; 8],
-        boot_ordinal: 1,
-        interval_ns: 1_000_000_000,
-        boottime_ns: 0,
-        monotonic_ns: 0,
-        realtime_ns: 0,
-        synced: true,
-        facts_crc: 0,
-        budget_kib: 0,
-    };
+    let stamp = recorded::stamp();
     let berth = Berth { seq: 1, slot: 0 };
     let mut precision = Precision::new(layout, bits);
     let mut rows = Rows::new(layout, 1 << 20, 4096);
     let events = Events::new(8);
-    let mut maker = FrameMaker::new(layout, 8192, zstd());
+    let mut maker = FrameMaker::new(layout, 8192, StaticCompressor::new().unwrap());
     let (mut tail, mut history) = (vec![0; 4096], vec![0; 65536]);
     let (mut slots, mut sealed, mut frames) = (0_u64, 0, 0);
     let (mut windows, mut commits) = (0, 0);
     let (mut row_bytes, mut cut, mut committed) = (0, 0, [0, 0]);
-    for sample in samples {
+    for (at, sample) in samples.iter().enumerate() {
+        let last = at + 1 == samples.len();
         let mut sample = sample.clone();
         precision.apply(layout, &mut sample);
         assert!(rows.push(&sample, maker.needed_row()));
         row_bytes += rows.row_len(rows.next() - 1);
-        if rows.next() - committed[1] < 10 && !maker.fills_half(&rows, committed[1]) {
+        if !last && rows.next() - committed[1] < 10 && !maker.fills_half(&rows, committed[1]) {
             continue;
         }
         let all = (layout, &rows, &events);
@@ -372,8 +367,9 @@ fn run(layout: &Layout, samples: &[Sample], bits: u32) {
         committed = [committed[1], rows.next()];
         windows += made.end_row - made.first_row;
         commits += 1;
-        if maker.may_be_full(&rows) {
-            let wanted = (rows.next(), true);
+        // The last samples are sealed too, as at a stop.
+        if last || maker.may_be_full(&rows) {
+            let wanted = (rows.next(), !last);
             if let Some(pending) = maker.history(all, wanted, None, &mut history) {
                 let made = maker.finish_history(&pending, false, (&stamp, berth), &mut history);
                 maker.pass(&rows, made.end_row);
