@@ -20,8 +20,8 @@ const COMMANDS: [&str; 3] = ["dump", "boots", "verify"];
 fn recorded() -> Vec<u8> {
     let clock = Arc::new(SimClock::new(60 * SECOND_NS, 1_795_333_133_000_000_000, true));
     let disk = SimDisk::new(blank_recording(MIB), clock.clone());
-    record(&disk, &clock, &Run::seconds(1, 600), &Arc::default());
-    disk.durable()
+    record(&disk, &clock, &Run::seconds(1, 600));
+    disk.durable().bytes()
 }
 
 /// A folder with one file in it.
@@ -226,7 +226,7 @@ fn a_counter_that_goes_backwards_has_no_rate() {
 
 #[test]
 fn an_empty_recording_is_sound_and_holds_nothing_yet() {
-    let place = Place::of(&blank_recording(MIB));
+    let place = Place::of(&blank_recording(MIB).bytes());
     for command in ["dump", "boots"] {
         let said = place.asked(&[command]);
         assert_eq!((said.code, said.out.as_str()), (Some(5), ""), "{said:?}");

@@ -1,15 +1,17 @@
 //! The real recorder on a simulated disk and clock, read back by the real reader: what was
 //! acknowledged is there, unaltered, and whatever is not has a cause (spec sections 8 and 9).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use flightrec_format::event::stop_reason;
 use flightrec_format::frame::Header;
 use flightrec_format::superblock::Geometry;
+use flightrec_tests::image::Image;
+use flightrec_tests::noise::Noise;
 use flightrec_tests::recovered::{Recovered, flightrec};
 use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
 use flightrec_tests::sim_disk::SimDisk;
-use flightrec_tests::world::{End, Noise, Run, Truth, blank_recording, record};
+use flightrec_tests::world::{End, Run, blank_recording, record};
 
 const MIB: u64 = 1 << 20;
 
@@ -17,25 +19,30 @@ const MIB: u64 = 1 << 20;
 struct World {
     clock: Arc<SimClock>,
     disk: SimDisk,
-    truth: Arc<Mutex<Truth>>,
+    /// Acknowledged samples, in order: run and tick.
+    acked: Vec<(u64, u64)>,
 }
 
 impl World {
     fn new(size: u64) -> Self {
-        Self::with(blank_recording(size), 60 * SECOND_NS, Arc::default())
+        Self::with(blank_recording(size), 60 * SECOND_NS, Vec::new())
     }
 
-    fn with(bytes: Vec<u8>, boottime_ns: u64, truth: Arc<Mutex<Truth>>) -> Self {
+    fn with(image: Image, boottime_ns: u64, acked: Vec<(u64, u64)>) -> Self {
         let clock = Arc::new(SimClock::new(boottime_ns, 1_795_333_133_000_000_000, true));
-        let disk = SimDisk::new(bytes, clock.clone());
-        Self { clock, disk, truth }
+        let disk = SimDisk::new(image, clock.clone());
+        Self { clock, disk, acked }
+    }
+
+    fn record(&mut self, run: &Run) {
+        let tale = record(&self.disk, &self.clock, run);
+        self.acked.extend(tale.acked());
     }
 
     /// Records, then switches the machine on again with what is left on the disk.
-    fn then(self, run: &Run) -> Self {
-        record(&self.disk, &self.clock, run, &self.truth);
-        let bytes = self.disk.durable();
-        Self::with(bytes, 30 * SECOND_NS, self.truth)
+    fn then(mut self, run: &Run) -> Self {
+        self.record(run);
+        Self::with(self.disk.durable(), 30 * SECOND_NS, self.acked)
     }
 
     fn recovered(&self) -> Recovered {
@@ -43,19 +50,15 @@ impl World {
         recovered.assert_true();
         recovered
     }
-
-    fn truth(&self) -> Truth {
-        self.truth.lock().unwrap().clone()
-    }
 }
 
 /// W2, W8, V6: the promise itself, over a lap and more.
 #[test]
 fn every_acknowledged_sample_of_a_run_that_was_cut_is_recovered_as_it_was() {
     let world = World::new(8 * MIB).then(&Run::seconds(1, 3000));
-    let (recovered, truth) = (world.recovered(), world.truth());
-    assert!(truth.acked.len() > 2980, "{}", truth.acked.len());
-    assert_eq!(recovered.missing(&truth, 0), []);
+    let (recovered, acked) = (world.recovered(), &world.acked);
+    assert!(acked.len() > 2980, "{}", acked.len());
+    assert_eq!(recovered.missing(acked), []);
     assert_eq!(recovered.causes(), [""; 0]);
     assert_eq!(recovered.events_of("run_start").len(), 1);
 }
@@ -95,13 +98,13 @@ fn a_long_sampling_interval_is_no_stuck_commit() {
 #[test]
 fn after_many_laps_the_newest_samples_are_there_without_a_hole() {
     let world = World::new(MIB).then(&Run::seconds(1, 30_000));
-    let (recovered, truth) = (world.recovered(), world.truth());
+    let (recovered, acked) = (world.recovered(), &world.acked);
     let kept = recovered.samples.len();
     assert!((1000..20_000).contains(&kept), "{kept}");
     // What a lap leaves at the end of the area, and where it skipped, is older still: it comes
     // before a gap that is no damage.
     assert!(recovered.causes().iter().all(|cause| *cause == "overwritten"));
-    let (last, ticks) = (truth.acked.last().unwrap().1, recovered.samples.keys());
+    let (last, ticks) = (acked.last().unwrap().1, recovered.samples.keys());
     let unbroken = ticks.rev().zip((0..=last).rev()).take_while(|(key, tick)| key.1 == *tick);
     assert!(unbroken.count() > 1000, "a hole near the end");
 }
@@ -112,9 +115,9 @@ fn samples_whose_sync_failed_are_written_again() {
     let world = World::new(8 * MIB);
     world.disk.fail_syncs(5..9, 5);
     let world = world.then(&Run::seconds(1, 600));
-    let (recovered, truth) = (world.recovered(), world.truth());
-    assert_eq!(recovered.missing(&truth, 0), []);
-    assert!(truth.acked.len() > 580);
+    let (recovered, acked) = (world.recovered(), &world.acked);
+    assert_eq!(recovered.missing(acked), []);
+    assert!(acked.len() > 580);
     assert_eq!(recovered.events_of("commit_error")[0]["args"]["errno"], 5);
     assert_eq!(recovered.events_of("commit_recovered").len(), 1);
 }
@@ -128,9 +131,9 @@ fn a_disk_that_stalls_for_a_minute_costs_no_sample_that_was_taken() {
         run.end = End::Stop(stop_reason::SIGNAL);
         world.disk.sync_takes(stall_s * SECOND_NS);
         let world = world.then(&run);
-        let (recovered, truth) = (world.recovered(), world.truth());
-        assert!(!truth.acked.is_empty(), "stall of {stall_s} s");
-        assert_eq!(recovered.missing(&truth, 0), [], "stall of {stall_s} s");
+        let (recovered, acked) = (world.recovered(), &world.acked);
+        assert!(!acked.is_empty(), "stall of {stall_s} s");
+        assert_eq!(recovered.missing(acked), [], "stall of {stall_s} s");
     }
 }
 
@@ -146,7 +149,7 @@ fn samples_of_dead_runs_survive_restarts_at_random_moments() {
             run.commit_ns = (1 + noise.below(10)) * SECOND_NS;
             world = world.then(&run);
         }
-        let missing = world.recovered().missing(&world.truth(), 0);
+        let missing = world.recovered().missing(&world.acked);
         assert_eq!(missing, [], "seed {seed}");
     }
 }
@@ -156,16 +159,14 @@ fn samples_of_dead_runs_survive_restarts_at_random_moments() {
 fn thousands_of_restarts_and_the_incident_is_still_there() {
     let restarts = std::env::var("FLIGHTREC_RESTARTS").ok().and_then(|count| count.parse().ok());
     let mut world = World::new(MIB).then(&Run::seconds(1, 900));
-    let incident = world.truth().acked.len();
+    let incident = world.acked.len();
     for number in 2..2 + restarts.unwrap_or(1000_u64) {
         let mut run = Run::seconds(number, 2);
         run.boot = 2;
         world = world.then(&run);
     }
-    let mut truth = world.truth();
-    truth.acked.truncate(incident);
     assert!(incident > 880);
-    assert_eq!(world.recovered().missing(&truth, 0), []);
+    assert_eq!(world.recovered().missing(&world.acked[..incident]), []);
 }
 
 /// W11, V8: an orderly end is told twice, once per lane, and known for what it was.
@@ -174,7 +175,7 @@ fn a_stop_stands_in_both_lanes_with_its_reason() {
     let mut run = Run::seconds(1, 95);
     run.end = End::Stop(stop_reason::MACHINE_SHUTDOWN);
     let world = World::new(8 * MIB).then(&run);
-    let bytes = world.disk.durable();
+    let bytes = world.disk.durable().bytes();
     let geometry = Geometry::for_size(8 * MIB).unwrap();
     let newest_of = |lane: u32| {
         let slots = lane * geometry.lane_slots..(lane + 1) * geometry.lane_slots;
@@ -234,8 +235,8 @@ fn power_off_and_a_stopped_recorder_are_different_gaps() {
     second.end = End::Stop(stop_reason::MACHINE_SHUTDOWN);
     let mut next_boot = Run::seconds(3, 50);
     next_boot.boot = 2;
-    let world = World::new(8 * MIB);
-    record(&world.disk, &world.clock, &stopped, &world.truth);
+    let mut world = World::new(8 * MIB);
+    world.record(&stopped);
     world.clock.pass(7 * SECOND_NS);
     let recovered = world.then(&second).then(&next_boot).recovered();
     assert_eq!(recovered.causes(), ["recorder stopped", "power off"]);
@@ -247,10 +248,10 @@ fn a_dying_machine_is_committed_every_second() {
     let mut run = Run::seconds(1, 300);
     run.dying_from_ns = Some(200 * SECOND_NS);
     let world = World::new(8 * MIB).then(&run);
-    let (recovered, truth) = (world.recovered(), world.truth());
+    let (recovered, acked) = (world.recovered(), &world.acked);
     assert!(recovered.events_of("alert").iter().any(|event| event["args"]["to"] == 2));
-    assert_eq!(recovered.missing(&truth, 0), []);
-    let newest = truth.acked.last().unwrap().1;
+    assert_eq!(recovered.missing(acked), []);
+    let newest = acked.last().unwrap().1;
     assert!(newest >= 358, "tick {newest} of 360");
 }
 
@@ -258,19 +259,19 @@ fn a_dying_machine_is_committed_every_second() {
 #[test]
 fn one_destroyed_page_anywhere_in_the_tail_costs_no_acknowledged_sample() {
     let world = World::new(8 * MIB).then(&Run::seconds(1, 1500));
-    let (bytes, truth) = (world.disk.durable(), world.truth());
+    let (image, acked) = (world.disk.durable(), &world.acked);
     let geometry = Geometry::for_size(8 * MIB).unwrap();
     let mut noise = Noise(99);
     for page in 0..geometry.lane_slots * 2 / 16 {
-        let mut torn = bytes.clone();
-        let start = usize::try_from(geometry.tail_start + page * 16).unwrap() * 4096;
-        torn[start..start + 65536].fill_with(|| noise.draw().to_le_bytes()[0]);
+        let mut torn = image.clone();
+        let start = usize::try_from(geometry.tail_start + page * 16).unwrap();
+        (start..start + 16).for_each(|slot| torn.garble(slot, &mut noise));
         let recovered = Recovered::of(&torn);
         recovered.assert_true();
         // The newest commit stands in one frame only: its page is the one in flight.
-        let missing = recovered.missing(&truth, 0);
+        let missing = recovered.missing(acked);
         assert!(missing.len() <= 10, "page {page}: {} lost", missing.len());
-        assert!(missing.iter().all(|(_, tick)| tick + 11 > truth.acked.last().unwrap().1));
+        assert!(missing.iter().all(|(_, tick)| tick + 11 > acked.last().unwrap().1));
     }
 }
 
@@ -284,7 +285,7 @@ fn facts_of_an_unknown_name_are_shown() {
     let world = World::new(MIB).then(&run).then(&again);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("facts.frec");
-    std::fs::write(&path, world.disk.durable()).unwrap();
+    std::fs::write(&path, world.disk.durable().bytes()).unwrap();
     let (_, text) = flightrec(&["boots", path.to_str().unwrap(), "--format", "json"]);
     assert_eq!(text.matches("\"unheard_of\":\"shown all the same\"").count(), 2, "{text}");
 }
@@ -295,7 +296,7 @@ fn a_recording_that_was_cut_reads_whole() {
     let world = World::new(8 * MIB).then(&Run::seconds(1, 300));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.frec");
-    std::fs::write(&path, world.disk.durable()).unwrap();
+    std::fs::write(&path, world.disk.durable().bytes()).unwrap();
     let (outcome, text) = flightrec(&["dump", path.to_str().unwrap(), "--last", "2m"]);
     assert_eq!(outcome.unwrap(), flightrec_reader::outcome::Outcome::Whole);
     assert!(text.contains("no stop record"), "{text}");

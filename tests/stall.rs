@@ -66,7 +66,7 @@ fn samples_are_taken_while_a_sync_takes_its_time() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let syncing = Arc::new(AtomicBool::new(false));
     let meanwhile = Arc::new(AtomicU64::new(0));
-    let mut disk = SlowDisk { bytes: blank_recording(1 << 20), syncing: syncing.clone() };
+    let mut disk = SlowDisk { bytes: blank_recording(1 << 20).bytes(), syncing: syncing.clone() };
     let superblock = find_superblock(&mut disk, 1 << 20).unwrap().unwrap();
     let opener: Opener = Box::new(move || {
         let disk: Box<dyn Disk> = Box::new(disk);

@@ -26,7 +26,7 @@ pub fn current_boot_id() -> Option<[u8; 16]> {
 /// another way there), the open descriptors do, as far as we may see them.
 #[must_use]
 pub fn is_held(recording: &Recording) -> bool {
-    let Ok(own) = recording.file().metadata() else { return false };
+    let Some(Ok(own)) = recording.file().map(fs::File::metadata) else { return false };
     let (major, minor) = device_numbers(own.dev());
     let place = format!("{major:02x}:{minor:02x}:{}", own.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();

@@ -85,11 +85,16 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
     }
 }
 
-/// Opens a recording and puts what is in it in order.
-pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let recording = Recording::open(path)?;
+/// Puts what is in a recording in order.
+pub fn order(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
     let scan = Scan::of(&recording, depth)?;
-    let mut timeline = Timeline::new(&scan, Recover::new(recording));
+    let timeline = Timeline::new(&scan, Recover::new(recording));
+    Ok((scan, timeline))
+}
+
+/// Opens a recording, orders it, and asks whether a recorder is at work on it.
+pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
+    let (scan, mut timeline) = order(Recording::open(path)?, depth)?;
     if let Some(boot_id) = holder::current_boot_id() {
         timeline.current = timeline.boots.iter().rposition(|boot| boot.boot_id == boot_id);
         let newest = timeline.boots.len().checked_sub(1);

@@ -21,10 +21,29 @@ pub const CHUNK_SLOTS: usize = 64;
 /// that we build for).
 const O_NONBLOCK: i32 = 0o4000;
 
+/// What a recording lies on: a file or a partition, or whatever else gives bytes by their offset.
+pub trait Medium: std::fmt::Debug {
+    /// Reads exactly `buffer`, or says that the medium or its end refused.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The open file, for asking the system about it.
+    fn file(&self) -> Option<&File>;
+}
+
+impl Medium for File {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, offset)
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(self)
+    }
+}
+
 /// An open recording and its superblock.
 #[derive(Debug)]
 pub struct Recording {
-    file: File,
+    medium: Box<dyn Medium>,
     path: PathBuf,
     len: u64,
     /// `None`: no good copy was found, and places are not checked (B2).
@@ -58,8 +77,13 @@ impl Recording {
             return Err(wrong(&io::ErrorKind::IsADirectory.into()));
         }
         let len = file.seek(SeekFrom::End(0)).map_err(|error| wrong(&error))?;
+        Self::on(Box::new(file), len, path)
+    }
+
+    /// Finds the superblock on a medium of `len` bytes; `path` is its name in messages.
+    pub fn on(medium: Box<dyn Medium>, len: u64, path: &Path) -> Result<Self, Trouble> {
         let mut recording = Self {
-            file,
+            medium,
             path: path.to_owned(),
             len,
             superblock: None,
@@ -82,10 +106,10 @@ impl Recording {
         &self.path
     }
 
-    /// The open file, for asking the system about it.
+    /// The open file, for asking the system about it; none, if it lies elsewhere.
     #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
+    pub fn file(&self) -> Option<&File> {
+        self.medium.file()
     }
 
     /// Bytes that are there.
@@ -142,7 +166,7 @@ impl Recording {
 
     /// Reads exactly `buffer`, or says that the medium or the end of the file refused.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+        self.medium.read_exact_at(buffer, offset)
     }
 
     /// Reads the slots from `first` on into `buffer`, as many as fit in it; hands each to

@@ -142,9 +142,19 @@ enum Hands {
         started: Receiver<io::Result<Begun>>,
         thread: JoinHandle<()>,
     },
-    /// The caller, at once: for a simulated disk on a simulated clock.
-    Here { disk: Box<dyn Disk>, desk: Desk, begun: Option<Begun>, done: Option<Box<Job>> },
+    /// The caller: for a simulated disk on a simulated clock. The desk's clock is the disk's, and
+    /// runs ahead while the disk is busy; what was done comes back when `now` has caught up.
+    Here {
+        now: Arc<dyn Clock>,
+        disk: Box<dyn Disk>,
+        desk: Desk,
+        begun: Due<Begun>,
+        done: Due<Box<Job>>,
+    },
 }
+
+/// Something that will be there at a boot time.
+type Due<T> = Option<(u64, T)>;
 
 /// What the start found.
 pub type Begun = Box<(Superblock, Resume)>;
@@ -204,16 +214,18 @@ impl Writer {
         Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
     }
 
-    /// Does the jobs at once, in the caller's thread.
+    /// Does the jobs in the caller's thread, as if in one of its own: each is back when the clock
+    /// `now` reaches the time that the clock of the disk showed at its end.
     pub fn here(
         open: Opener,
         starter: Starter,
-        clock: Arc<dyn Clock>,
+        (now, of_disk): (Arc<dyn Clock>, Arc<dyn Clock>),
         ack_log: Option<AckLog>,
     ) -> io::Result<Self> {
         let (disk, begun) = begin(open, starter)?;
-        let desk = Desk { clock, ack_log };
-        let hands = Hands::Here { disk, desk, begun: Some(begun), done: None };
+        let begun = Some((of_disk.boottime_ns(), begun));
+        let desk = Desk { clock: of_disk, ack_log };
+        let hands = Hands::Here { now, disk, desk, begun, done: None };
         Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
     }
 
@@ -221,7 +233,7 @@ impl Writer {
     #[must_use]
     pub fn started(&mut self) -> Option<io::Result<Begun>> {
         match &mut self.hands {
-            Hands::Here { begun, .. } => begun.take().map(Ok),
+            Hands::Here { now, begun, .. } => take_due(begun, &**now).map(Ok),
             Hands::Thread { started, .. } => match started.try_recv() {
                 Ok(started) => Some(started),
                 Err(TryRecvError::Empty) => None,
@@ -245,7 +257,7 @@ impl Writer {
         match &mut self.hands {
             Hands::Here { disk, desk, done, .. } => {
                 desk.work(&mut job, &mut **disk);
-                *done = Some(job);
+                *done = Some((job.done_ns, job));
             }
             Hands::Thread { jobs, .. } => {
                 if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
@@ -260,7 +272,7 @@ impl Writer {
     /// The job that came back since the last call, for a look; it is idle then.
     pub fn finished(&mut self) -> Option<&Job> {
         let job = match &mut self.hands {
-            Hands::Here { done, .. } => done.take()?,
+            Hands::Here { now, done, .. } => take_due(done, &**now)?,
             Hands::Thread { done, .. } => done.try_recv().ok()?,
         };
         self.idle = Some(job);
@@ -285,6 +297,10 @@ impl Writer {
             }
         }
     }
+}
+
+fn take_due<T>(due: &mut Due<T>, now: &dyn Clock) -> Option<T> {
+    due.take_if(|(at_ns, _)| *at_ns <= now.boottime_ns()).map(|(_, thing)| thing)
 }
 
 fn begin(open: Opener, starter: Starter) -> io::Result<(Box<dyn Disk>, Begun)> {

@@ -209,8 +209,8 @@ fn newer_flag(mut bytes: Vec<u8>) -> Vec<u8> {
 fn wrapped_twice() -> Vec<u8> {
     let clock = Arc::new(SimClock::new(20 * SECOND_NS, REALTIME_NS, true));
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
-    record(&disk, &clock, &Run::seconds(1, 30_000), &Arc::default());
-    disk.durable()
+    record(&disk, &clock, &Run::seconds(1, 30_000));
+    disk.durable().bytes()
 }
 
 /// A board without a clock of its own comes up an hour ahead, and is set right after two minutes.
@@ -221,8 +221,8 @@ fn clock_stepped_back() -> Vec<u8> {
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
     let mut run = Run { commit_ns: 30 * SECOND_NS, ..Run::seconds(1, 300) };
     run.end = End::Stop(stop_reason::MACHINE_SHUTDOWN);
-    record(&disk, &clock, &run, &Arc::default());
-    disk.durable()
+    record(&disk, &clock, &run);
+    disk.durable().bytes()
 }
 
 /// Power goes after ten minutes; the saved clock puts the next boot into the middle of the first.
@@ -230,11 +230,11 @@ fn two_boots_overlapping() -> Vec<u8> {
     let clock = Arc::new(SimClock::new(20 * SECOND_NS, REALTIME_NS, true));
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
     let first = Run { commit_ns: 30 * SECOND_NS, ..Run::seconds(1, 600) };
-    record(&disk, &clock, &first, &Arc::default());
+    record(&disk, &clock, &first);
     let saved_ns = REALTIME_NS + 300 * 1_000_000_000;
     let clock = Arc::new(SimClock::new(15 * SECOND_NS, saved_ns, false));
     let disk = SimDisk::new(disk.durable(), clock.clone());
     let second = Run { boot: 2, commit_ns: 30 * SECOND_NS, ..Run::seconds(2, 400) };
-    record(&disk, &clock, &second, &Arc::default());
-    disk.durable()
+    record(&disk, &clock, &second);
+    disk.durable().bytes()
 }

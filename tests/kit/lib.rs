@@ -1,5 +1,6 @@
-//! The small world that tests run the real programs in: [`sim_disk`], [`sim_clock`], and the
-//! narrator of [`world`].
+//! The small world that tests run the real programs in: a [disk](sim_disk), a [clock](sim_clock)
+//! and a [kernel] in memory, the narrator of [`world`], the [`physics`] of what a cut leaves, and
+//! the [`judge`].
 #![allow(
     clippy::missing_panics_doc,
     clippy::indexing_slicing,
@@ -7,8 +8,18 @@
 )]
 
 pub mod example;
+pub mod explore;
+pub mod image;
+pub mod judge;
+pub mod kernel;
+pub mod ledger;
+pub mod noise;
+pub mod observed;
+pub mod physics;
 pub mod programs;
 pub mod recovered;
+pub mod script;
 pub mod sim_clock;
 pub mod sim_disk;
+pub mod trace;
 pub mod world;

@@ -9,7 +9,8 @@ use flightrec_reader::outcome::{Outcome, Trouble};
 use flightrec_reader::{Output, run};
 use serde_json::Value;
 
-use crate::world::{Truth, marker};
+use crate::image::Image;
+use crate::kernel::marker;
 
 /// Everything that was read back.
 #[derive(Debug, Default)]
@@ -59,20 +60,19 @@ impl Recovered {
         recovered
     }
 
-    /// Reads the bytes of a recording.
+    /// Reads an image of a recording.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn of(image: &Image) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("recording.frec");
-        std::fs::write(&path, bytes).expect("room for it");
+        std::fs::write(&path, image.bytes()).expect("room for it");
         Self::of_file(&path)
     }
 
-    /// Acknowledged samples from `first` on (in order of acknowledgement) that are not here.
+    /// Which of these samples are not here.
     #[must_use]
-    pub fn missing(&self, truth: &Truth, first: usize) -> Vec<(u64, u64)> {
-        let acked = truth.acked.iter().skip(first);
-        acked.filter(|key| !self.samples.contains_key(key)).copied().collect()
+    pub fn missing(&self, acked: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        acked.iter().filter(|key| !self.samples.contains_key(key)).copied().collect()
     }
 
     /// Nothing invented or altered: every sample carries the reading that its tick had.

@@ -1,111 +1,31 @@
-//! The narrator: runs the real recorder on a simulated disk and clock, boot after boot.
+//! The narrator: runs the real recorder on a simulated disk, clock and kernel, boot after boot.
 //!
-//! A run is told by a [`Run`]. What comes back is the [`Truth`]: the samples that were
-//! acknowledged, with a reading of each, so that recovery is compared with what went in and not
-//! with our own decoder.
+//! A run is told by a [`Run`]. What comes back is a [`Tale`]: the samples that were taken, with
+//! every reading of each, and which of them were acknowledged, so that recovery is compared with
+//! what went in and not with our own decoder.
 
 use std::sync::{Arc, Mutex};
 
-use flightrec_format::facts::RunFacts;
+use flightrec_format::facts::{RunFacts, facts_crc};
 use flightrec_format::superblock::{Geometry, Superblock};
-use flightrec_recorder::alert::Grade;
-use flightrec_recorder::clock::Clock;
+use flightrec_recorder::clock::{Clock, Signal};
+use flightrec_recorder::disk::Disk;
+use flightrec_recorder::frames::Compressor;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
-use flightrec_recorder::resume::Starter;
-use flightrec_recorder::sample::{Layout, Occupant, Sample};
+use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sampler::Sampler;
-use flightrec_recorder::sources::{MACHINE, RANKS, Source};
 use flightrec_recorder::sys::StaticCompressor;
-use flightrec_recorder::writer::Writer;
+use flightrec_recorder::writer::{Opener, Writer};
 
+use crate::image::Image;
+use crate::kernel::{FakeKernel, Made, MadeList, Width};
 use crate::sim_clock::{SECOND_NS, SimClock};
 use crate::sim_disk::SimDisk;
-
-/// A small random-number generator: every test says its seed.
-#[derive(Clone, Debug)]
-pub struct Noise(pub u64);
-
-impl Noise {
-    /// The next 64 bits.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.draw() % end
-    }
-}
-
-/// A kernel made of noise: counters grow, gauges wander, and series 20 (`cpu.user`) is a value
-/// that the narrator can foretell: it is what the truth remembers.
-struct FakeKernel {
-    noise: Noise,
-    values: Vec<u64>,
-    disk_slot: (usize, usize),
-    dying_from: Option<u64>,
-    columns: [usize; 2],
-}
-
-/// The foretellable reading of a tick.
-#[must_use]
-pub fn marker(run: u64, tick: u64) -> u64 {
-    Noise(run.wrapping_mul(0x1_0000_01b3) ^ tick).draw() >> 20
-}
-
-impl Source for FakeKernel {
-    fn name(&self) -> &'static str {
-        "noise"
-    }
-
-    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
-        let load = self.noise.below(4);
-        for column in 18..self.disk_slot.1 + 11 {
-            let step = match column % 9 {
-                0 => self.noise.below(200 * load + 1),
-                1 => self.noise.below(3),
-                2 if self.noise.below(20) == 0 => 1,
-                3 => self.noise.below(4000) * load,
-                _ => 0,
-            };
-            self.values[column] = self.values[column].wrapping_add(step);
-            sample.set(column, self.values[column]);
-        }
-        sample.seat(self.disk_slot.0, Some(Occupant::named(b"mmcblk0")));
-        let [total, available] = self.columns;
-        let dying = self.dying_from.is_some_and(|from| sample.tick >= from);
-        sample.set(total, 100_000);
-        sample.set(available, if dying { 500 } else { 60_000 + self.noise.below(2000) });
-        Ok(())
-    }
-}
-
-/// Writes the marker of each tick into `cpu.user`.
-struct MarkerSource {
-    run: u64,
-    column: usize,
-}
-
-impl Source for MarkerSource {
-    fn name(&self) -> &'static str {
-        "marker"
-    }
-
-    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
-        let value = marker(self.run, sample.tick);
-        sample.set(self.column, value);
-        Ok(())
-    }
-}
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
-    /// Power goes after so many nanoseconds.
+    /// Power goes when its time is over.
     Cut,
     /// An orderly stop for this reason.
     Stop(i64),
@@ -114,7 +34,7 @@ pub enum End {
 /// One run of the recorder.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Kernel that it runs on.
+    /// Kernel that it runs on; names its boot_id.
     pub boot: u8,
     /// Number of the run; names it.
     pub number: u64,
@@ -130,6 +50,12 @@ pub struct Run {
     pub precision: u32,
     /// Memory runs out from this boot time on.
     pub dying_from_ns: Option<u64>,
+    /// Ticks at which the kernel kills a process.
+    pub oom_kills: Vec<u64>,
+    /// Which readings there are.
+    pub width: Width,
+    /// Whether every reading is kept for comparison, or `cpu.user` alone.
+    pub compare_readings: bool,
 }
 
 impl Run {
@@ -145,6 +71,9 @@ impl Run {
             commit_ns: 10 * SECOND_NS,
             precision: 0,
             dying_from_ns: None,
+            oom_kills: Vec::new(),
+            width: Width::Whole,
+            compare_readings: false,
         }
     }
 
@@ -159,19 +88,58 @@ impl Run {
     pub fn run_id(&self) -> [u8; 8] {
         self.number.to_le_bytes()
     }
+
+    /// Commit interval while dying, as the configuration would have it.
+    #[must_use]
+    pub fn commit_dying_ns(&self) -> u64 {
+        self.interval_ns.max(SECOND_NS).min(self.commit_ns)
+    }
 }
 
-/// What really happened.
-#[derive(Clone, Debug, Default)]
-pub struct Truth {
-    /// Run and tick of every acknowledged sample, in the order of acknowledgement.
-    pub acked: Vec<(u64, u64)>,
+/// A sample that was acknowledged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ack {
+    /// Its tick.
+    pub tick: u64,
+    /// Boot time at which the sync returned that made it durable.
+    pub at_ns: u64,
+    /// Ops of the disk up to and with that sync.
+    pub ops: usize,
 }
 
-/// A blank recording of `size` bytes.
+/// What really happened in a run.
+#[derive(Clone, Debug)]
+pub struct Tale {
+    /// The run.
+    pub run: Run,
+    /// Boot time at which it began.
+    pub begun_ns: u64,
+    /// Boot time at which power went, or it had ended.
+    pub ended_ns: u64,
+    /// Every sample that was taken, in order.
+    pub made: Vec<Made>,
+    /// Every acknowledgement, in order.
+    pub acks: Vec<Ack>,
+    /// How it ended, as the recorder saw it.
+    pub ended: Option<Ended>,
+}
+
+impl Tale {
+    /// Run and tick of every acknowledged sample.
+    pub fn acked(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.acks.iter().map(|ack| (self.run.number, ack.tick))
+    }
+}
+
+/// A blank recording of `size` bytes, divided by the formula.
 #[must_use]
-pub fn blank_recording(size: u64) -> Vec<u8> {
-    let geometry = Geometry::for_size(size).expect("a size that can be");
+pub fn blank_recording(size: u64) -> Image {
+    blank_with(Geometry::for_size(size).expect("a size that can be"))
+}
+
+/// A blank recording of any geometry.
+#[must_use]
+pub fn blank_with(geometry: Geometry) -> Image {
     let superblock = Superblock {
         recording_id: [0x5a; 16],
         identity: [0; 16],
@@ -179,22 +147,119 @@ pub fn blank_recording(size: u64) -> Vec<u8> {
         geometry,
         compatible_flags: 0,
     };
-    let mut bytes = vec![0; usize::try_from(geometry.size).expect("a small recording")];
-    for (copy, slot) in geometry.superblock_slots().into_iter().enumerate() {
-        let at = usize::try_from(slot).expect("a small recording") * 4096;
-        let copy = u16::try_from(copy).expect("three copies");
-        bytes[at..at + 4096].copy_from_slice(&superblock.slot(copy));
+    let mut image =
+        Image::new(&vec![0; usize::try_from(geometry.size).expect("a small recording")]);
+    for (copy, slot) in (0..).zip(geometry.superblock_slots()) {
+        image.put(usize::try_from(slot).expect("a small recording"), &superblock.slot(copy));
     }
-    bytes
+    image
 }
 
-/// Runs the real recorder once; what was acknowledged is added to `truth`.
-pub fn record(
+/// Stands between recorder and disk: an honest one changes nothing.
+pub type Adapter = Box<dyn FnOnce(Box<dyn Disk>) -> Box<dyn Disk>>;
+
+/// Runs the real recorder once.
+pub fn record(disk: &SimDisk, clock: &Arc<SimClock>, run: &Run) -> Tale {
+    let compressor = StaticCompressor::new().expect("memory");
+    record_through(disk, clock, run, Box::new(|disk| disk), compressor)
+}
+
+/// Runs the real recorder, its disk behind an adapter.
+pub fn record_through<C: Compressor>(
     disk: &SimDisk,
     clock: &Arc<SimClock>,
     run: &Run,
-    truth: &Arc<Mutex<Truth>>,
-) -> Ended {
+    adapter: Adapter,
+    compressor: C,
+) -> Tale {
+    let begun_ns = clock.boottime_ns();
+    let end_ns = begun_ns + run.length_ns;
+    if let End::Stop(_) = run.end {
+        clock.signal_at(end_ns, Signal::Terminate);
+    } else {
+        disk.cut_at(end_ns);
+    }
+    let facts = facts_of(run);
+    let starter = Starter { boot_id: run.boot_id(), facts_crc: facts_crc(&facts) };
+    let acks: Arc<Mutex<Vec<Ack>>> = Arc::default();
+    let ack_log = {
+        let (acks, disk, of_disk) = (acks.clone(), disk.clone(), disk.clock());
+        Box::new(move |ticks: &[u64]| {
+            let (at_ns, ops) = (of_disk.boottime_ns(), disk.op_count());
+            let told = ticks.iter().map(|tick| Ack { tick: *tick, at_ns, ops });
+            acks.lock().expect("nobody panics while holding it").extend(told);
+        })
+    };
+    let mut disk_seen = adapter(Box::new(disk.clone()));
+    let size = disk.size();
+    let opener: Opener = Box::new(move || {
+        let superblock = find_superblock(&mut *disk_seen, size)?;
+        let superblock = superblock.ok_or_else(|| std::io::Error::other("no superblock"))?;
+        Ok((disk_seen, superblock))
+    });
+    let clocks: (Arc<dyn Clock>, Arc<dyn Clock>) = (clock.clone(), disk.clock());
+    let mut tale = Tale {
+        run: run.clone(),
+        begun_ns,
+        ended_ns: begun_ns,
+        made: Vec::new(),
+        acks: Vec::new(),
+        ended: None,
+    };
+    let Ok(writer) = Writer::here(opener, starter, clocks, Some(ack_log)) else { return tale };
+    let made = MadeList::default();
+    let layout = run.width.layout();
+    let kernel = FakeKernel::new(run, &layout, clock.clone(), made.clone());
+    let sampler = Sampler::new(layout, vec![Box::new(kernel)], run.precision, clock.clone());
+    let plan = Plan {
+        interval_ns: run.interval_ns,
+        commit_ns: run.commit_ns,
+        commit_dying_ns: run.commit_dying_ns(),
+        // A cut run goes on a little in the dark, where nothing arrives.
+        until_ns: Some(end_ns + run.interval_ns),
+        boot_id: run.boot_id(),
+        run_id: run.run_id(),
+        facts,
+        complaints: Vec::new(),
+        copied: false,
+    };
+    let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
+    let here: Arc<dyn Clock> = clock.clone();
+    tale.ended = Recorder::new(plan, here, sampler, writer, compressor).run(move |_| reason).ok();
+    let cut = run.end == End::Cut;
+    tale.ended_ns = if cut { end_ns } else { clock.boottime_ns() };
+    let in_time = |at_ns: u64| !cut || at_ns <= end_ns;
+    tale.acks = std::mem::take(&mut *acks.lock().expect("nobody panics while holding it"));
+    tale.acks.retain(|ack| in_time(ack.at_ns));
+    tale.made = std::mem::take(&mut *made.lock().expect("nobody panics while holding it"));
+    tale.made.retain(|made| in_time(made.at_ns));
+    round_changes(&mut tale.made, run.precision);
+    tale
+}
+
+/// Series that the option *precision* leaves alone (spec 7.1), of those that a narrow kernel has.
+const EXACT: [u16; 4] = [34, 108, 109, 146];
+
+/// What the option *precision* makes of readings: of each change so many leading bits, the rest
+/// carried on to the next one. Told from the text of the specification, not from the code.
+fn round_changes(made: &mut [Made], bits: u32) {
+    let mut kept: std::collections::BTreeMap<u16, u64> = std::collections::BTreeMap::new();
+    for made in made.iter_mut().filter(|_| bits > 0) {
+        for (series, value) in made.readings.iter_mut().filter(|own| !EXACT.contains(&own.0)) {
+            if let Some(last) = kept.get(series) {
+                let change = i128::from(*value) - i128::from(*last);
+                let size = change.unsigned_abs();
+                let spare = (0..128).find(|spare| size >> spare < 1 << bits).unwrap_or(0);
+                let rounded = i128::try_from(size >> spare << spare).expect("64 bits");
+                let rounded = if change < 0 { -rounded } else { rounded };
+                *value = u64::try_from(i128::from(*last) + rounded).expect("between the two");
+            }
+            kept.insert(*series, *value);
+        }
+    }
+}
+
+fn facts_of(run: &Run) -> Vec<u8> {
     let facts = RunFacts {
         version: 1,
         interval_ns: run.interval_ns,
@@ -211,67 +276,5 @@ pub fn record(
     let mut encoded = vec![0; 3072];
     let len = facts.write(&mut encoded).expect("short facts");
     encoded.truncate(len);
-    let end_ns = clock.boottime_ns() + run.length_ns;
-    if let End::Stop(_) = run.end {
-        clock.signal_at(end_ns, flightrec_recorder::clock::Signal::Terminate);
-    } else {
-        disk.cut_at(end_ns);
-    }
-    let layout = Layout::new(MACHINE, RANKS);
-    let column = |series| layout.machine_column(series).expect("a series of the machine");
-    let slot = layout.slots()[1];
-    let kernel = FakeKernel {
-        noise: Noise(run.number),
-        values: vec![1000; layout.width()],
-        disk_slot: (1, slot.first_column),
-        dying_from: run.dying_from_ns.map(|ns| ns / run.interval_ns),
-        columns: [column(50), column(52)],
-    };
-    let marker = MarkerSource { run: run.number, column: column(20) };
-    let sources: Vec<Box<dyn Source + Send>> = vec![Box::new(kernel), Box::new(marker)];
-    let plan = Plan {
-        interval_ns: run.interval_ns,
-        commit_ns: run.commit_ns,
-        commit_dying_ns: run.interval_ns.max(SECOND_NS).min(run.commit_ns),
-        // A cut run goes on a little in the dark, where nothing arrives.
-        until_ns: Some(end_ns + run.interval_ns),
-        boot_id: run.boot_id(),
-        run_id: run.run_id(),
-        facts: encoded.clone(),
-        complaints: Vec::new(),
-        copied: false,
-    };
-    let starter =
-        Starter { boot_id: run.boot_id(), facts_crc: flightrec_format::facts::facts_crc(&encoded) };
-    let (own_disk, watched, truth) = (disk.clone(), disk.clone(), truth.clone());
-    let number = run.number;
-    let ack_log = Box::new(move |ticks: &[u64]| {
-        if !watched.is_dark() {
-            let acked = ticks.iter().map(|tick| (number, *tick));
-            truth.lock().expect("nobody panics while holding it").acked.extend(acked);
-        }
-    });
-    let mut probe = disk.clone();
-    let size = u64::try_from(disk.durable().len()).expect("a small disk");
-    let superblock = flightrec_recorder::resume::find_superblock(&mut probe, size)
-        .expect("a disk that can be read")
-        .expect("a recording");
-    let opener: flightrec_recorder::writer::Opener = Box::new(move || {
-        let disk: Box<dyn flightrec_recorder::disk::Disk> = Box::new(own_disk);
-        Ok((disk, superblock))
-    });
-    let clock: Arc<dyn Clock> = clock.clone();
-    let writer = Writer::here(opener, starter, clock.clone(), Some(ack_log)).expect("a disk");
-    let sampler = Sampler::new(layout, sources, run.precision, clock.clone());
-    let compressor = StaticCompressor::new().expect("memory");
-    let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
-    Recorder::new(plan, clock, sampler, writer, compressor)
-        .run(move |_| reason)
-        .expect("a disk that opens")
-}
-
-/// Grade numbers, for tests that look at series 18.
-#[must_use]
-pub fn dying() -> u64 {
-    u64::from(Grade::Dying.number())
+    encoded
 }
