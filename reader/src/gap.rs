@@ -66,14 +66,33 @@ pub struct Stand {
     pub sample: Joined,
 }
 
-/// The gap before `b`, if there is one; `a` is the sample before it.
-pub fn before(timeline: &mut Timeline, a: Option<&Stand>, b: &Stand) -> Option<Gap> {
-    let to_ns = Some(b.sample.time_ns);
-    let Some(a) = a else {
-        let overwritten = b.sample.vitals.samples.is_some_and(|samples| samples > 1);
-        let gap = Gap { from_ns: None, to_ns, boot: b.at.0, cause: Cause::Overwritten };
-        return overwritten.then_some(gap);
+/// Slots of the history within which the frame before another one began: 16 of its own, and what
+/// the writer may have skipped behind it.
+const REACH_SLOTS: i128 = 64;
+
+/// The gap between the begin of a run and `b`, the first sample of it that is left.
+#[must_use]
+pub fn beginning(timeline: &Timeline, b: &Stand) -> Option<Gap> {
+    let taken = b.sample.vitals.samples.unwrap_or(0);
+    if taken <= 1 {
+        return None;
+    }
+    let inside_the_lap = b.sample.history_end.zip(timeline.passed).is_some_and(|(end, passed)| {
+        i128::try_from(end).unwrap_or(i128::MAX) > passed.saturating_add(REACH_SLOTS)
+    });
+    let cause = if b.sample.vitals.dropped == Some(taken - 1) {
+        Cause::NotDurable
+    } else if inside_the_lap {
+        Cause::Damaged
+    } else {
+        Cause::Overwritten
     };
+    Some(Gap { from_ns: None, to_ns: Some(b.sample.time_ns), boot: b.at.0, cause })
+}
+
+/// The gap between `a` and the next sample `b`, if there is one.
+pub fn between(timeline: &mut Timeline, a: &Stand, b: &Stand) -> Option<Gap> {
+    let to_ns = Some(b.sample.time_ns);
     let from_ns = Some(a.sample.time_ns);
     let boot = a.at.0;
     if boot != b.at.0 {
@@ -94,7 +113,7 @@ pub fn before(timeline: &mut Timeline, a: Option<&Stand>, b: &Stand) -> Option<G
 }
 
 /// The cause of missing ticks within one run; `passed` as in [`Timeline`].
-fn within(a: &Joined, b: &Joined, passed: Option<u128>) -> Option<Cause> {
+fn within(a: &Joined, b: &Joined, passed: Option<i128>) -> Option<Cause> {
     if a.tick.checked_add(1).is_none_or(|next| next >= b.tick) {
         return None;
     }
@@ -104,7 +123,10 @@ fn within(a: &Joined, b: &Joined, passed: Option<u128>) -> Option<Cause> {
     };
     let taken = grew(a.vitals.samples, b.vitals.samples);
     let dropped = grew(a.vitals.dropped, b.vitals.dropped);
-    let behind_the_lap = || a.history_end.zip(passed).is_some_and(|(end, passed)| end <= passed);
+    let behind_the_lap = || {
+        let ends = a.history_end.and_then(|end| i128::try_from(end).ok());
+        ends.zip(passed).is_some_and(|(end, passed)| end <= passed)
+    };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
     Some(if dropped > 0 && dropped == taken - 1 {
         Cause::NotDurable
@@ -120,7 +142,8 @@ fn within(a: &Joined, b: &Joined, passed: Option<u128>) -> Option<Cause> {
 }
 
 /// Ticks at the end of a run that were acknowledged and are in no live frame (V7): a torn frame
-/// behind the newest live one, though the run went on to write another after it.
+/// behind the newest live one, though the run went on to write another after it; at least one, if
+/// nothing can be read where the next two frames must have been.
 #[must_use]
 pub fn gone_at_end(run: &Run) -> u64 {
     let newest_tick = run.frames.iter().map(|frame| frame.last_tick).max().unwrap_or(0);
@@ -132,4 +155,5 @@ pub fn gone_at_end(run: &Run) -> u64 {
     gone.map(|frame| frame.last_tick - newest_tick.max(frame.first_tick.saturating_sub(1)))
         .max()
         .unwrap_or(0)
+        .max(u64::from(run.lost_commits))
 }

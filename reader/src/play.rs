@@ -151,8 +151,8 @@ impl Player<'_> {
             dated = Some(date);
             let time_ms = date.at(stand.sample.time_ns);
             let before_ms = self.before.as_ref().and_then(|(_, time_ms)| *time_ms);
-            if begun && part.touches(before_ms, time_ms) {
-                self.gap(&stand)?;
+            if part.touches(before_ms, time_ms) {
+                self.gaps(&stand, begun)?;
             }
             if part.holds(time_ms) {
                 self.sample(stand.clone(), date)?;
@@ -174,24 +174,31 @@ impl Player<'_> {
             let time_ms = self.dater.date(self.timeline, at, &sample).at(sample.time_ns);
             let before_ms = self.before.as_ref().and_then(|(_, time_ms)| *time_ms);
             if part.touches(before_ms, time_ms) {
-                self.gap(&Stand { at, sample })?;
+                self.gaps(&Stand { at, sample }, true)?;
             }
         }
         Ok(())
     }
 
-    fn gap(&mut self, stand: &Stand) -> Result<(), Trouble> {
+    /// The gaps before a sample: behind the one before it, if that is asked for, and between the
+    /// begin of its run and it.
+    fn gaps(&mut self, stand: &Stand, behind: bool) -> Result<(), Trouble> {
         let before = self.before.as_ref().map(|(before, _)| before);
-        let Some(gap) = gap::before(self.timeline, before, stand) else {
-            return Ok(());
-        };
-        if gap.cause == gap::Cause::Damaged {
-            self.seen.gone_gaps += 1;
-            let vitals = |stand: &Stand| stand.sample.vitals.samples.unwrap_or(0);
-            let taken = vitals(stand).saturating_sub(before.map_or(0, vitals));
-            self.seen.gone_samples += taken.saturating_sub(1);
+        let taken = |stand: &Stand| stand.sample.vitals.samples.unwrap_or(0);
+        let same_run = before.filter(|before| before.at == stand.at);
+        let begins = same_run.is_none();
+        let gone = taken(stand).saturating_sub(same_run.map_or(0, taken)).saturating_sub(1);
+        let between = before.filter(|_| behind);
+        let between = between.and_then(|before| gap::between(self.timeline, before, stand));
+        let beginning = if begins { gap::beginning(self.timeline, stand) } else { None };
+        for gap in between.into_iter().chain(beginning) {
+            if gap.cause == gap::Cause::Damaged {
+                self.seen.gone_gaps += 1;
+                self.seen.gone_samples += gone;
+            }
+            (self.visit)(self.timeline, Item::Gap(&gap))?;
         }
-        (self.visit)(self.timeline, Item::Gap(&gap))
+        Ok(())
     }
 
     fn sample(&mut self, stand: Stand, dated: Dated) -> Result<(), Trouble> {

@@ -4,11 +4,13 @@ use crate::gap::Stand;
 use crate::merge::{EventAt, Joined, Merge};
 use crate::outcome::{Outcome, Trouble};
 use crate::recover::Recover;
-use crate::scan::{Frame, Scan};
+use crate::scan::{Frame, Scan, Verdict};
 use std::cmp::Reverse;
 
 use flightrec_format::event::{EventKind, stop_reason};
 use flightrec_format::facts::RunFacts;
+use flightrec_format::place::Area;
+use flightrec_format::superblock::Geometry;
 
 /// One run of the recorder.
 #[derive(Clone, Debug)]
@@ -21,6 +23,9 @@ pub struct Run {
     pub frames: Vec<Frame>,
     /// Its torn frames.
     pub torn: Vec<Frame>,
+    /// Whether nothing can be read in the two places behind its newest tail frame: the second of
+    /// them was written after the first was durable (V7).
+    pub lost_commits: bool,
 }
 
 /// One run of the kernel.
@@ -72,9 +77,9 @@ pub struct Timeline {
     pub current: Option<usize>,
     /// Ordinals that two boots share; reported (V4).
     pub shared_ordinals: Vec<u32>,
-    /// History seqs up to this one belong to laps that the writer has passed; unknown without
-    /// geometry (V6).
-    pub passed: Option<u128>,
+    /// History seqs up to this one belong to laps that the writer has passed; negative in the
+    /// first lap, unknown without geometry (V6).
+    pub passed: Option<i128>,
     /// Whether the scan met any slot that is not what it ought to be.
     damaged: bool,
 }
@@ -91,6 +96,7 @@ impl Timeline {
                 interval_ns: key.interval_ns,
                 frames: Vec::new(),
                 torn: Vec::new(),
+                lost_commits: false,
             })
             .collect();
         for frame in &scan.frames {
@@ -116,9 +122,15 @@ impl Timeline {
         }
         boots.retain(|boot| !boot.runs.is_empty());
         let superblock = recover.recording().superblock;
-        let passed = superblock.and_then(|superblock| {
-            scan.history_end.checked_sub(u128::from(superblock.geometry.history_slots))
+        let passed = superblock.map(|superblock| {
+            let end = i128::try_from(scan.history_end).unwrap_or(i128::MAX);
+            end.saturating_sub(i128::from(superblock.geometry.history_slots))
         });
+        if let Some(superblock) = &superblock {
+            for run in boots.iter_mut().flat_map(|boot| &mut boot.runs) {
+                run.lost_commits = loses_commits(run, scan, &superblock.geometry);
+            }
+        }
         let mut timeline = Self {
             boots,
             recover,
@@ -303,4 +315,21 @@ impl Timeline {
             RunFacts::read(decoded.facts.as_ref()?).ok()
         })
     }
+}
+
+/// Whether the places of the two tail frames after the newest live one of a run hold neither
+/// frames nor blanks, but nothing that can be read.
+fn loses_commits(run: &Run, scan: &Scan, geometry: &Geometry) -> bool {
+    let in_tail = |frame: &&Frame| frame.area == Area::Tail && frame.rank.0 == 0;
+    let Some(newest) = run.frames.iter().filter(in_tail).map(|frame| frame.seq).max() else {
+        return false;
+    };
+    let is_lost = |seq: u64| {
+        let slot = u64::from(geometry.tail_start + geometry.slot_of(Area::Tail, seq));
+        scan.places.iter().any(|place| {
+            matches!(place.verdict, Verdict::Damaged | Verdict::Unreadable)
+                && (place.slot..place.slot + place.count).contains(&slot)
+        })
+    };
+    [1, 2].into_iter().all(|after| newest.checked_add(after).is_some_and(is_lost))
 }

@@ -93,10 +93,10 @@ fn ends(scan: &Scan) -> Vec<u64> {
 
 /// Slots of torn frames of the history that begin behind the lap (V6): what tore them was the
 /// writer on its next round.
-fn lapped(scan: &Scan, passed: Option<u128>) -> HashSet<u64> {
+fn lapped(scan: &Scan, passed: Option<i128>) -> HashSet<u64> {
     let behind = |frame: &&Frame| {
         let (seq, _) = frame.rank;
-        seq > 0 && passed.is_some_and(|passed| u128::from(seq) < passed)
+        seq > 0 && passed.is_some_and(|passed| i128::from(seq) < passed)
     };
     let torn = scan.torn.iter().filter(behind);
     torn.flat_map(|frame| frame.slot..frame.slot + u64::from(frame.slots)).collect()
@@ -136,7 +136,9 @@ fn notes(timeline: &Timeline) -> Vec<String> {
         let gone = gap::gone_at_end(run);
         if gone > 0 {
             let id = crate::export::json::hex(&run.run_id);
-            notes.push(format!("run {id}: its last {gone} samples were durable and are gone"));
+            // How many samples a frame held that is noise now, nobody knows.
+            let what = if run.lost_commits { "commits".into() } else { format!("{gone} samples") };
+            notes.push(format!("run {id}: its last {what} were durable and are gone"));
         }
     }
     notes

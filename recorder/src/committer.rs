@@ -25,6 +25,8 @@ const ARCHIVE_NS: u64 = 3_600_000_000_000;
 struct Flight {
     /// Rows of the tail frame.
     tail: Option<(u64, u64)>,
+    /// Whether the tail frame left something out (W6).
+    cut: bool,
     /// Row behind the last one of the history frame, and its last tick.
     sealed: Option<(u64, u64)>,
     /// Tick behind the last archived event.
@@ -52,6 +54,10 @@ pub struct Committer<C> {
     first_tick: u64,
     /// Rows before the first of these are durable; the last commit held those between them.
     acked: [u64; 2],
+    /// Rows between those and the newest tail frame are durable nowhere: only a seal helps.
+    behind: bool,
+    /// Whether a tail frame since the last seal left something out: then the seal alone holds it.
+    cut_since_seal: bool,
     sealed_tick: Option<u64>,
     commits_since_seal: u32,
     archive_tick: u64,
@@ -83,6 +89,8 @@ impl<C: Compressor> Committer<C> {
             facts_sealed: false,
             first_tick,
             acked: [0, 0],
+            behind: false,
+            cut_since_seal: false,
             sealed_tick: None,
             commits_since_seal: 0,
             archive_tick: 0,
@@ -125,10 +133,10 @@ impl<C: Compressor> Committer<C> {
         rows.bytes_from(self.maker.sealed_row()) > rows.capacity() / 8 * 3
     }
 
-    /// Whether a full history frame waits: after a stall there is one in every job until the
-    /// backlog is written.
+    /// Whether more waits than a tail frame can make durable: after a stall there is a seal in
+    /// every job until the backlog is written.
     pub fn has_backlog(&self, rows: &Rows) -> bool {
-        self.maker.may_be_full(rows)
+        self.behind || self.maker.may_be_full(rows) || self.maker.overflows(rows, self.acked[0])
     }
 
     /// Fills a job with a commit. With `last` everything is sealed and archived too.
@@ -156,6 +164,7 @@ impl<C: Compressor> Committer<C> {
                 job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
                 self.rings.tail_written(berth, made.last_tick);
                 self.flight.tail = Some((made.first_row, made.end_row));
+                self.flight.cut = made.cut;
             }
         }
         self.list_acked(rows, job);
@@ -166,7 +175,9 @@ impl<C: Compressor> Committer<C> {
         let (_, rows, events) = records;
         let due = last
             || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max()
-            || self.is_crowded(rows);
+            || self.is_crowded(rows)
+            || self.behind
+            || self.maker.overflows(rows, self.acked[0]);
         if !due && !self.maker.may_be_full(rows) {
             return;
         }
@@ -292,9 +303,24 @@ impl<C: Compressor> Committer<C> {
     fn pass_acked(&mut self, flight: Flight) {
         let sealed = flight.sealed.map_or(0, |(end_row, _)| end_row);
         let prefix = self.acked[1].max(sealed);
+        self.cut_since_seal |= flight.cut;
+        if sealed > 0 {
+            let held_from = flight.tail.map_or(u64::MAX, |(first, _)| first);
+            let bare = sealed > self.acked[1] && held_from > self.acked[1];
+            if bare || self.cut_since_seal {
+                self.rings.leave_page();
+            }
+            self.cut_since_seal = flight.cut;
+        }
         match flight.tail {
-            Some((first, end)) if first <= prefix => self.acked = [self.acked[1], end],
-            _ => self.acked = [prefix, prefix],
+            Some((first, end)) if first <= prefix => {
+                self.acked = [self.acked[1], end];
+                self.behind = false;
+            }
+            tail => {
+                self.acked = [prefix, prefix];
+                self.behind = tail.is_some();
+            }
         }
     }
 

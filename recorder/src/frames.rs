@@ -130,10 +130,17 @@ impl<C: Compressor> FrameMaker<C> {
     ) -> Option<Made> {
         let end_row = rows.next();
         let must_row = must_row.min(end_row.checked_sub(1)?);
-        // A frame may not begin before the first event that is still known (F4).
+        // A frame may not begin before the first event that is still known (F4). After a stall far
+        // more wait than fit: what is surely too much is not tried.
+        let mut bytes = rows.bytes_from(self.window.row);
+        let surely_too_much = |bytes: usize, density: usize| {
+            bytes.saturating_mul(density) / 1024 > 2 * TAIL_PAYLOAD_MAX
+        };
         while self.window.row < must_row
-            && rows.tick(self.window.row).is_none_or(|tick| tick < events.floor_tick())
+            && (rows.tick(self.window.row).is_none_or(|tick| tick < events.floor_tick())
+                || surely_too_much(bytes, self.tail_density))
         {
+            bytes = bytes.saturating_sub(rows.row_len(self.window.row));
             rows.advance(&mut self.window, &mut self.step)?;
         }
         let (mut slots_end, mut with_events, mut with_facts) = (usize::MAX, true, true);
@@ -175,13 +182,20 @@ impl<C: Compressor> FrameMaker<C> {
             } else if with_events {
                 with_events = false;
             } else if self.window.row + 1 < end_row {
-                // Better the newest sample alone than no commit: the others wait for their seal.
-                rows.advance(&mut self.window, &mut self.step)?;
+                // Better the newest samples alone than no commit: the others wait for their seal.
+                for _ in 0..(end_row - self.window.row).div_ceil(2) {
+                    rows.advance(&mut self.window, &mut self.step)?;
+                }
             } else {
                 break;
             }
         }
         None
+    }
+
+    /// Whether the rows from `row` on may be more than a tail frame holds, as after a stall.
+    pub fn overflows(&self, rows: &Rows, row: u64) -> bool {
+        rows.bytes_from(row).saturating_mul(self.tail_density) / 1024 > TAIL_PAYLOAD_MAX
     }
 
     /// Whether the rows from `row` on, and one more, would fill half a tail frame (W3).

@@ -107,6 +107,8 @@ struct Survey {
     salvaged_runs: BTreeMap<[u8; 8], (u64, u64)>,
     /// Pages of the history that hold such copies, and of which run.
     salvaged_pages: BTreeSet<(u64, [u8; 8])>,
+    /// The newest frames of the history, by their headers alone.
+    newest_sealed: Vec<Sealed>,
 }
 
 /// Looks at every slot.
@@ -204,6 +206,9 @@ impl Survey {
             Area::Archive => self.archive_end = self.archive_end.max(end),
             Area::History => self.history_end = self.history_end.max(end),
         }
+        if area == Area::History {
+            self.remember_newest(&header, end);
+        }
         self.ordinal_max = self.ordinal_max.max(header.boot_ordinal);
         if header.boot_id == starter.boot_id {
             self.own_ordinal = self.own_ordinal.max(Some(header.boot_ordinal));
@@ -243,6 +248,27 @@ impl Survey {
                 end_seq: end,
             }),
         }
+    }
+
+    /// Keeps what ends within a page of the greatest end found so far.
+    fn remember_newest(&mut self, header: &Header, end_seq: u64) {
+        let (run_id, first_tick, last_tick) = (header.run_id, header.first_tick, header.last_tick);
+        self.newest_sealed.push(Sealed { run_id, first_tick, last_tick, end_seq });
+        let end = self.history_end;
+        self.newest_sealed.retain(|sealed| sealed.end_seq + PAGE_SLOTS > end);
+    }
+
+    /// Where the history may go on: a page behind any frame whose records the tail does not hold,
+    /// be it that it never did or that its copies were destroyed (W9).
+    fn history_next(&self) -> u64 {
+        let alone = |sealed: &&Sealed| {
+            let run = self.tail.iter().filter(|frame| frame.header.run_id == sealed.run_id);
+            let ticks = run.map(|frame| (frame.header.first_tick, frame.header.last_tick));
+            !covers(ticks, sealed.first_tick, sealed.last_tick)
+        };
+        let ends = self.newest_sealed.iter().filter(alone).map(|sealed| sealed.end_seq);
+        let behind = ends.max().map_or(0, |end| end + PAGE_SLOTS);
+        self.history_end.max(behind).max(1)
     }
 
     fn count_salvaged(&mut self, header: &Header, mark: Mark) {
@@ -301,7 +327,7 @@ impl Survey {
         }
         let seqs = (
             if self.tail_seq == 0 { 1 } else { self.tail_seq + START_JUMP },
-            self.history_end.max(1),
+            self.history_next(),
             self.archive_end.max(1),
         );
         Resume {
@@ -374,6 +400,17 @@ impl Survey {
         let interval_ns = run.first().map_or(1, |frame| frame.header.interval_ns);
         ticks.is_none_or(|(first, last)| (last - first).saturating_mul(interval_ns) < SHORT_RUN_NS)
     }
+}
+
+/// Whether frames of these first and last ticks, ascending, hold every tick between two.
+fn covers(frames: impl Iterator<Item = (u64, u64)>, first_tick: u64, last_tick: u64) -> bool {
+    let mut next_tick = first_tick;
+    for (first, last) in frames {
+        if first <= next_tick && last >= next_tick {
+            next_tick = last.saturating_add(1);
+        }
+    }
+    next_tick > last_tick
 }
 
 fn set_free_from(tail: &mut [TailSlot], slot: u32, free_from: u64) {

@@ -109,6 +109,12 @@ impl Rings {
         }
     }
 
+    /// Leaves a page free behind the last history frame: it holds what no tail frame holds, and
+    /// nothing may be written next to it.
+    pub fn leave_page(&mut self) {
+        self.history_next += PAGE_SLOTS;
+    }
+
     /// Skips history slots until some tail slot is free: the frames that hold its records are
     /// then far enough behind. Of no use where everything is unsealed.
     pub fn make_room(&mut self) {
@@ -139,13 +145,11 @@ impl Rings {
         }
         // A page around this slot must not hold the only copy of another run's records. Ours have
         // theirs in the other lane.
-        let lane_slots = self.geometry.lane_slots;
-        let (lane, at) = (slot / lane_slots, slot % lane_slots);
+        // The end of one lane lies beside the begin of the other.
         let reach = u32::try_from(PAGE_SLOTS).unwrap_or(16);
-        let near = at.saturating_sub(reach)..(at + reach + 1).min(lane_slots);
+        let near = slot.saturating_sub(reach)..=slot.saturating_add(reach);
         let safe = near
-            .map(|at| lane * lane_slots + at)
-            .filter_map(|slot| self.tail.get(usize::try_from(slot).unwrap_or(usize::MAX)))
+            .filter_map(|slot| self.tail.get(usize::try_from(slot).ok()?))
             .all(|slot| slot.own || slot.free_from != u64::MAX);
         safe.then_some(place.free_from)
     }

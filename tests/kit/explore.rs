@@ -21,8 +21,8 @@ use crate::sim_disk::{Mood, SimDisk};
 use crate::trace::{Moment, Trace};
 use crate::world::{Adapter, Tale, blank_with, record_through};
 
-/// Every fault of the physics that a small world has room for.
-pub const FAULTS: &[Fault] = &[
+/// Faults of a medium that keeps what it acknowledged, but for the flash page in flight.
+pub const HONEST: &[Fault] = &[
     Fault::Dropped,
     Fault::Reordered,
     Fault::Torn(512),
@@ -32,6 +32,10 @@ pub const FAULTS: &[Fault] = &[
     Fault::Page(4),
     Fault::Page(16),
     Fault::RolledBack,
+];
+
+/// Faults of a medium that loses what it had acknowledged.
+pub const TREACHEROUS: &[Fault] = &[
     Fault::Late,
     Fault::LastWrites(1),
     Fault::LastWrites(2),
@@ -91,7 +95,11 @@ impl FromStr for Cut {
         let wrong = || format!("a cut is CHAPTER:OPS:FAULT:VARIANT, not {text:?}");
         let parts: Vec<&str> = text.split(':').collect();
         let [chapter, ops, fault, variant] = parts[..] else { return Err(wrong()) };
-        let fault = FAULTS.iter().find(|own| own.to_string() == fault).ok_or_else(wrong)?;
+        let fault = HONEST
+            .iter()
+            .chain(TREACHEROUS)
+            .find(|own| own.to_string() == fault)
+            .ok_or_else(wrong)?;
         Ok(Self {
             chapter: chapter.parse().map_err(|_| wrong())?,
             ops: ops.parse().map_err(|_| wrong())?,
@@ -149,6 +157,7 @@ pub struct Explorer {
     /// Breaks a rule.
     pub breaker: Option<Breaker>,
     noise: Noise,
+    tells: bool,
 }
 
 /// A run that was recorded, and on what.
@@ -171,7 +180,7 @@ impl Explorer {
     pub fn new(plan: Plan) -> Self {
         let noise = Noise(plan.seed);
         let flash = |geometry: &Geometry| Flash::straight(slots(geometry));
-        Self { plan, tally: Tally::default(), flash, breaker: None, noise }
+        Self { plan, tally: Tally::default(), flash, breaker: None, noise, tells: false }
     }
 
     /// Looks at every run of a script.
@@ -179,9 +188,22 @@ impl Explorer {
         self.run_script(script, None);
     }
 
-    /// Looks at one cut, and at the cuts after it.
-    pub fn replay(&mut self, script: &Script, cuts: &[Cut]) {
-        self.run_script(script, Some(cuts));
+    /// Looks at one cut and at the cuts after it, as a line tells them that an explorer printed:
+    /// `SCRIPT:CUT`, and more of them. Says what the disks were told.
+    pub fn replay(&mut self, line: &str) -> Result<(), String> {
+        let mut cuts = Vec::new();
+        let mut name = "";
+        for word in line.split_whitespace() {
+            let (script, cut) =
+                word.split_once(':').ok_or("a line is SCRIPT:CUT SCRIPT:CUT ...")?;
+            name = script;
+            cuts.push(cut.parse()?);
+        }
+        let scripts = crate::script::all();
+        let script = scripts.iter().find(|script| script.name == name);
+        self.tells = true;
+        self.run_script(script.ok_or(format!("there is no script {name:?}"))?, Some(&cuts));
+        Ok(())
     }
 
     fn run_script(&mut self, script: &Script, only: Option<&[Cut]>) {
@@ -209,9 +231,10 @@ impl Explorer {
             let Some(moment) = told.trace.moments(told.tale.ended_ns).last() else { return };
             let ledger_there = told.ledger.at(&told.tale, &told.trace, moment.ops);
             let wreck = Fault::Dropped.wreck(&moment, &(self.flash)(&script.geometry), 0);
-            let (_, observed) = judge(&ledger_there, &moment, Fault::Dropped, &wreck);
+            let (report, observed) = judge(&ledger_there, &moment, Fault::Dropped, &wreck);
             let Some(observed) = observed else { return };
-            ledger = ledger_there.after(&wreck.image, &observed);
+            let lost = !report.lost.is_empty();
+            ledger = ledger_there.after(&wreck.image, &observed, lost);
             image = wreck.image;
         }
     }
@@ -249,7 +272,11 @@ impl Explorer {
             .map_or_else(|| -> Adapter { Box::new(|disk| disk) }, |breaker| breaker(number));
         let compressor = flightrec_recorder::sys::StaticCompressor::new().expect("memory");
         let tale = record_through(&disk, &clock, &chapter.run, adapter, compressor);
-        (tale, disk.trace())
+        let trace = disk.trace();
+        if self.tells {
+            tell(number, &tale, &trace);
+        }
+        (tale, trace)
     }
 
     /// Every moment of a run.
@@ -286,9 +313,11 @@ impl Explorer {
         let ledger = told.ledger.at(&told.tale, &told.trace, moment.ops);
         let wreck = cut.fault.wreck(&moment, &(self.flash)(&told.script.geometry), cut.variant);
         let (report, observed) = judge(&ledger, &moment, cut.fault, &wreck);
+        let lost = !report.lost.is_empty();
         self.note(&format!("{}{}:{cut}", told.before, told.script.name), cut.fault, report);
         let Some(observed) = observed else { return };
-        let next = self.restart(told, &ledger.after(&wreck.image, &observed), &wreck, cut);
+        let ledger = ledger.after(&wreck.image, &observed, lost);
+        let next = self.restart(told, &ledger, &wreck, cut);
         if let [first, rest @ ..] = rest {
             self.one(&next, *first, rest);
         }
@@ -311,11 +340,12 @@ impl Explorer {
         *self.tally.tried.entry(cut.fault).or_default() += 1;
         let (report, observed) = judge(ledger, moment, cut.fault, &wreck);
         let line = format!("{}{}:{cut}", told.before, told.script.name);
-        let fine = report.violations.is_empty();
+        let (fine, lost) = (report.violations.is_empty(), !report.lost.is_empty());
         self.note(&line, cut.fault, report);
         let turn = self.plan.restart_each > 0 && self.noise.below(self.plan.restart_each) == 0;
         if let Some(observed) = observed.filter(|_| fine && turn && told.depth < self.plan.depth) {
-            let next = self.restart(told, &ledger.after(&wreck.image, &observed), &wreck, cut);
+            let ledger = ledger.after(&wreck.image, &observed, lost);
+            let next = self.restart(told, &ledger, &wreck, cut);
             self.moments(&next, 0);
         }
     }
@@ -358,6 +388,18 @@ impl Explorer {
     fn fail(&mut self, line: String, violation: Violation) {
         if self.tally.failures.len() < FAILURES_MAX {
             self.tally.failures.push((line, violation));
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "whoever replays a cut wants to see it")]
+fn tell(number: usize, tale: &Tale, trace: &Trace) {
+    println!("run {number}, from {} ns to {} ns:", tale.begun_ns, tale.ended_ns);
+    for (number, op) in (1..).zip(&trace.ops) {
+        let acks = || tale.acks.iter().filter(|ack| ack.ops == number).map(|ack| ack.tick);
+        match (acks().min(), acks().max()) {
+            (Some(first), Some(last)) => println!("{number:5} {op}: acknowledged {first}..={last}"),
+            _ => println!("{number:5} {op}"),
         }
     }
 }

@@ -196,7 +196,7 @@ fn check_names(
     fault: Fault,
     report: &mut Report,
 ) {
-    if report.lost.is_empty() {
+    if report.lost.is_empty() && !ledger.scarred {
         let damaged = observed.entries.iter().any(|e| matches!(e, Entry::Gap(Cause::Damaged)));
         if observed.gone > 0 || damaged {
             let alarm = format!("{} samples are said to be gone", observed.gone);
@@ -251,7 +251,14 @@ fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
             (tick - last) * tale.run.interval_ns <= tale.run.commit_ns + 2 * tale.run.interval_ns
         }
         Some(_) => false,
-        None => ledger.due.get(&(run, tick)).is_none_or(|position| ledger.is_lapped(*position)),
+        // A first commit that is gone looks like one that never came.
+        None => {
+            let first = tale.made.first().map_or(tick, |made| made.tick);
+            (tick - first) * tale.run.interval_ns <= tale.run.commit_ns + tale.run.interval_ns
+                || ledger.due.get(&(run, tick)).is_none_or(|at| ledger.is_lapped(*at))
+                // Nobody can say what stood there; `verify` says that something did.
+                || observed.damage.iter().map(|place| place.count).sum::<u64>() > 1
+        }
     }
 }
 

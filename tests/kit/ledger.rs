@@ -36,6 +36,8 @@ pub struct Ledger {
     pub due: BTreeMap<Key, u64>,
     /// Where the history stands: behind the last slot that was ever given to it.
     pub history_end: u64,
+    /// Whether an earlier cut has cost something, which the reader goes on to name.
+    pub scarred: bool,
     filed: Vec<Filed>,
 }
 
@@ -48,13 +50,15 @@ impl Ledger {
             tales: Vec::new(),
             due: BTreeMap::new(),
             history_end: 0,
+            scarred: false,
             filed: Vec::new(),
         }
     }
 
-    /// The ledger of what a run began on: what was readable there must stay so.
+    /// The ledger of what a run began on: what was readable there must stay so. `lost`: whether
+    /// anything is gone that was durable.
     #[must_use]
-    pub fn after(&self, image: &Image, observed: &Observed) -> Self {
+    pub fn after(&self, image: &Image, observed: &Observed, lost: bool) -> Self {
         let mut filed = Vec::new();
         let mut history_end = 0;
         for slot in 0..image.len() {
@@ -73,6 +77,7 @@ impl Ledger {
             tales: self.tales.clone(),
             due: due.collect(),
             history_end,
+            scarred: self.scarred || lost,
             filed,
         }
     }

@@ -4,6 +4,11 @@
 //! it is *open*: what is there depends on the [physics](crate::physics). A sync that failed leaves
 //! the writes before it open for good, whatever later syncs say (W7).
 
+use std::fmt;
+
+use flightrec_format::frame::Header;
+use flightrec_format::salvage::Mark;
+
 use crate::image::{Image, Patch};
 
 /// One write of whole slots.
@@ -49,6 +54,33 @@ pub struct Trace {
     pub base: Image,
     /// What it was told, in order.
     pub ops: Vec<Op>,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ns: u64| std::time::Duration::from_nanos(ns).as_secs_f64();
+        match self {
+            Self::Write(Write { at_ns, patch }) => {
+                write!(out, "{:10.3} s  slots {:?}", seconds(*at_ns), patch.slots())?;
+                let Some(Ok(header)) = patch.parts().next().map(Header::read) else {
+                    return Ok(());
+                };
+                let (area, seq) = (header.area, header.seq);
+                write!(out, " {area:?} {seq}, ticks {}..={}", header.first_tick, header.last_tick)?;
+                match patch.parts().next().and_then(Mark::read) {
+                    Some(mark) => write!(out, ", salvaged as {:?} {}", mark.area, mark.seq),
+                    None => Ok(()),
+                }
+            }
+            Self::Sync { from_ns, to_ns: u64::MAX, .. } => {
+                write!(out, "{:10.3} s  sync that never returns", seconds(*from_ns))
+            }
+            Self::Sync { from_ns, to_ns, failed } => {
+                let what = if *failed { "sync that failed" } else { "sync" };
+                write!(out, "{:10.3} s  {what} until {:.3} s", seconds(*from_ns), seconds(*to_ns))
+            }
+        }
+    }
 }
 
 /// A moment at which power may go.
