@@ -6,6 +6,9 @@ pub const SLOT_SIZE: usize = 4096;
 pub const RECORDING_SIZE_MIN: u64 = 1 << 20;
 /// Largest recording, bytes.
 pub const RECORDING_SIZE_MAX: u64 = 1 << 40;
+/// Slots between two areas that are never written (G3): what a flash page of one area takes with
+/// it belongs to no other.
+pub const AREA_GAP_SLOTS: u32 = 16;
 /// Most slots of a history frame.
 pub const FRAME_SLOTS_MAX: u16 = 16;
 /// Most bytes of payload in a tail frame: the end of the slot is kept for a salvage mark.

@@ -3,7 +3,7 @@
 //! Three copies, written once at creation. Nothing mutable is in them, so nothing can tear.
 
 use crate::crc::checksum;
-use crate::limits::{RECORDING_SIZE_MAX, RECORDING_SIZE_MIN, SLOT_SIZE};
+use crate::limits::{AREA_GAP_SLOTS, RECORDING_SIZE_MAX, RECORDING_SIZE_MIN, SLOT_SIZE};
 use crate::varint::Malformed;
 
 /// First bytes of every superblock. The high bit of the first byte keeps it apart from text.
@@ -42,14 +42,16 @@ impl Geometry {
         let slots = u32::try_from(size / 4096).ok()?;
         let lane_slots = (slots / 32).clamp(48, 512);
         let archive_slots = (slots / 64).clamp(16, 256);
-        let history_slots = slots.checked_sub(3 + 2 * lane_slots + archive_slots)?;
+        let archive_start = 1 + 2 * lane_slots + AREA_GAP_SLOTS;
+        let history_start = archive_start + archive_slots + AREA_GAP_SLOTS + 1;
+        let history_slots = slots.checked_sub(history_start + 1)?;
         let geometry = Self {
             size: u64::from(slots) * 4096,
             tail_start: 1,
             lane_slots,
-            archive_start: 1 + 2 * lane_slots,
+            archive_start,
             archive_slots,
-            history_start: 2 + 2 * lane_slots + archive_slots,
+            history_start,
             history_slots,
         };
         geometry.is_safe().then_some(geometry)

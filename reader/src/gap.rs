@@ -142,8 +142,7 @@ fn within(a: &Joined, b: &Joined, passed: Option<i128>) -> Option<Cause> {
 }
 
 /// Ticks at the end of a run that were acknowledged and are in no live frame (V7): a torn frame
-/// behind the newest live one, though the run went on to write another after it; at least one, if
-/// nothing can be read where the next two frames must have been.
+/// behind the newest live one, though the run went on to write another after it.
 #[must_use]
 pub fn gone_at_end(run: &Run) -> u64 {
     let newest_tick = run.frames.iter().map(|frame| frame.last_tick).max().unwrap_or(0);
@@ -155,5 +154,4 @@ pub fn gone_at_end(run: &Run) -> u64 {
     gone.map(|frame| frame.last_tick - newest_tick.max(frame.first_tick.saturating_sub(1)))
         .max()
         .unwrap_or(0)
-        .max(u64::from(run.lost_commits))
 }

@@ -23,9 +23,9 @@ pub struct Run {
     pub frames: Vec<Frame>,
     /// Its torn frames.
     pub torn: Vec<Frame>,
-    /// Whether nothing can be read in the two places behind its newest tail frame: the second of
-    /// them was written after the first was durable (V7).
-    pub lost_commits: bool,
+    /// How many places behind that of the next tail frame hold nothing that can be read: so many
+    /// commits may have been durable and be gone (V7).
+    pub doubtful_commits: u64,
 }
 
 /// One run of the kernel.
@@ -96,7 +96,7 @@ impl Timeline {
                 interval_ns: key.interval_ns,
                 frames: Vec::new(),
                 torn: Vec::new(),
-                lost_commits: false,
+                doubtful_commits: 0,
             })
             .collect();
         for frame in &scan.frames {
@@ -128,7 +128,7 @@ impl Timeline {
         });
         if let Some(superblock) = &superblock {
             for run in boots.iter_mut().flat_map(|boot| &mut boot.runs) {
-                run.lost_commits = loses_commits(run, scan, &superblock.geometry);
+                run.doubtful_commits = doubtful_commits(run, scan, &superblock.geometry);
             }
         }
         let mut timeline = Self {
@@ -317,19 +317,22 @@ impl Timeline {
     }
 }
 
-/// Whether the places of the two tail frames after the newest live one of a run hold neither
-/// frames nor blanks, but nothing that can be read.
-fn loses_commits(run: &Run, scan: &Scan, geometry: &Geometry) -> bool {
+/// How many places in a row, behind that of the tail frame after the newest live one of a run, hold
+/// neither frames nor blanks, but nothing that can be read. The first of all is the write in flight.
+fn doubtful_commits(run: &Run, scan: &Scan, geometry: &Geometry) -> u64 {
     let in_tail = |frame: &&Frame| frame.area == Area::Tail && frame.rank.0 == 0;
     let Some(newest) = run.frames.iter().filter(in_tail).map(|frame| frame.seq).max() else {
-        return false;
+        return 0;
     };
-    let is_lost = |seq: u64| {
-        let slot = u64::from(geometry.tail_start + geometry.slot_of(Area::Tail, seq));
+    let is_lost = |seq: &u64| {
+        let slot = u64::from(geometry.tail_start + geometry.slot_of(Area::Tail, *seq));
         scan.places.iter().any(|place| {
             matches!(place.verdict, Verdict::Damaged | Verdict::Unreadable)
                 && (place.slot..place.slot + place.count).contains(&slot)
         })
     };
-    [1, 2].into_iter().all(|after| newest.checked_add(after).is_some_and(is_lost))
+    let lap = u64::from(geometry.lane_slots) * 2;
+    let next = newest.saturating_add(1)..newest.saturating_add(lap);
+    let lost = next.take_while(is_lost).count();
+    u64::try_from(lost).unwrap_or(0).saturating_sub(1)
 }

@@ -134,11 +134,16 @@ fn notes(timeline: &Timeline) -> Vec<String> {
     }
     for run in timeline.boots.iter().flat_map(|boot| &boot.runs) {
         let gone = gap::gone_at_end(run);
+        let id = crate::export::json::hex(&run.run_id);
+        if run.doubtful_commits > 0 {
+            notes.push(format!(
+                "run {id}: behind its newest frame nothing can be read; up to {} commits that were \
+                 durable may be gone",
+                run.doubtful_commits
+            ));
+        }
         if gone > 0 {
-            let id = crate::export::json::hex(&run.run_id);
-            // How many samples a frame held that is noise now, nobody knows.
-            let what = if run.lost_commits { "commits".into() } else { format!("{gone} samples") };
-            notes.push(format!("run {id}: its last {what} were durable and are gone"));
+            notes.push(format!("run {id}: its last {gone} samples were durable and are gone"));
         }
     }
     notes

@@ -65,7 +65,8 @@ pub struct Committer<C> {
     salvage: Vec<Salvage>,
     /// Taken from there for the job that is out; they go back if it fails.
     salvage_out: Vec<Salvage>,
-    salvage_counts: (usize, u64),
+    salvage_count: usize,
+    skipped: u64,
     flight: Flight,
 }
 
@@ -95,7 +96,8 @@ impl<C: Compressor> Committer<C> {
             commits_since_seal: 0,
             archive_tick: 0,
             archived_ns: None,
-            salvage_counts: (salvage.len(), skipped),
+            salvage_count: salvage.len(),
+            skipped,
             salvage,
             salvage_out: Vec::with_capacity(COPIES_MAX),
             flight: Flight::default(),
@@ -295,9 +297,14 @@ impl<C: Compressor> Committer<C> {
         Landed { commit: true, salvaged: false }
     }
 
-    /// Tail frames that are salvaged by this run, and those that are not (W10).
-    pub fn salvage_counts(&self) -> (usize, u64) {
-        self.salvage_counts
+    /// Tail frames that are salvaged by this run.
+    pub fn salvage_count(&self) -> usize {
+        self.salvage_count
+    }
+
+    /// Tail frames that are not (W10), if that was not told yet.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
     }
 
     fn pass_acked(&mut self, flight: Flight) {

@@ -234,6 +234,7 @@ impl<C: Compressor> Recorder<C> {
             let argument = notice.argument;
             self.event(notice.kind, tick, argument.as_slice(), notice.text.as_bytes());
         }
+        self.tell_salvage(false);
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");

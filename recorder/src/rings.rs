@@ -36,6 +36,8 @@ pub struct Rings {
     history_next: u64,
     archive_next: u64,
     tail: Box<[TailSlot]>,
+    /// Slot of our newest tail frame: the samples of its commit stand nowhere else.
+    newest: Option<u32>,
 }
 
 impl Rings {
@@ -46,7 +48,7 @@ impl Rings {
         (tail_next, history_next, archive_next): (u64, u64, u64),
         tail: Box<[TailSlot]>,
     ) -> Self {
-        Self { geometry, tail_next, history_next, archive_next, tail }
+        Self { geometry, tail_next, history_next, archive_next, tail, newest: None }
     }
 
     /// The geometry.
@@ -63,7 +65,10 @@ impl Rings {
         (self.tail_next..self.tail_next + lap).find_map(|seq| {
             let slot = self.geometry.slot_of(Area::Tail, seq);
             let free = self.free_from(slot)? <= self.history_next;
-            free.then_some(Berth { seq, slot })
+            // Lanes alternate by themselves, unless seqs are skipped.
+            let apart =
+                self.newest.is_none_or(|newest| u64::from(slot.abs_diff(newest)) >= PAGE_SLOTS);
+            (free && apart).then_some(Berth { seq, slot })
         })
     }
 
@@ -71,6 +76,7 @@ impl Rings {
     /// seq is spent, and its slot may hold the only copy.
     pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {
         self.tail_next = berth.seq + 1;
+        self.newest = Some(berth.slot);
         let slot = TailSlot { free_from: u64::MAX, last_tick, own: true };
         if let Some(place) = self.tail_slot(berth.slot) {
             *place = slot;

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use flightrec_format::event::EventKind;
 use flightrec_reader::gap::Cause;
 use flightrec_recorder::sample::SeriesNumber;
 
@@ -89,6 +90,7 @@ pub fn judge(
     }
     let gone: Vec<Key> = ledger.due.keys().filter(|key| !found.contains(key)).copied().collect();
     let lost = gone.iter().filter(|key| !ledger.is_lapped(ledger.due[key]));
+    let lost = lost.filter(|key| !is_left_to_its_fate(ledger, &observed, key.0));
     report.lost = lost.copied().collect();
     let since_ns = may_cost(fault, moment);
     let beyond: Vec<Key> =
@@ -119,6 +121,22 @@ fn may_cost(fault: Fault, moment: &Moment) -> Option<u64> {
         // What is in the unit, or in the slots, is gone; that all else is found is checked anyway.
         Fault::EraseUnit(_) | Fault::Unreadable(_) => Some(0),
     }
+}
+
+/// Whether a run was too short to be salvaged once there were many such (W10), and a later run says
+/// that it left some.
+fn is_left_to_its_fate(ledger: &Ledger, observed: &Observed, run: u64) -> bool {
+    let Some(tale) = ledger.tale(run) else { return false };
+    let ticks = tale.made.first().zip(tale.made.last());
+    let length_ns = ticks.map_or(0, |(a, b)| (b.tick - a.tick) * tale.run.interval_ns);
+    let is_short = length_ns < 60_000_000_000 || tale.acks.last().is_none();
+    let says_so = |entry: &Entry| match entry {
+        Entry::Event(later, _, EventKind::SALVAGED, arguments) => {
+            *later > run && arguments.get(1).is_some_and(|skipped| *skipped > 0)
+        }
+        _ => false,
+    };
+    is_short && observed.entries.iter().any(says_so)
 }
 
 fn is_since(ledger: &Ledger, (run, tick): Key, since_ns: Option<u64>) -> bool {
@@ -248,7 +266,9 @@ fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
     let Some(tale) = ledger.tale(run) else { return false };
     match last {
         Some(last) if last < tick => {
-            (tick - last) * tale.run.interval_ns <= tale.run.commit_ns + 2 * tale.run.interval_ns
+            let commits = 1 + observed.doubtful_commits.get(&run).copied().unwrap_or(0);
+            let bound_ns = commits * tale.run.commit_ns + 2 * tale.run.interval_ns;
+            (tick - last) * tale.run.interval_ns <= bound_ns
         }
         Some(_) => false,
         // A first commit that is gone looks like one that never came.

@@ -1,5 +1,6 @@
 //! What the real reader makes of an image, without the detour over text.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -36,8 +37,8 @@ pub enum Entry {
     Sample(Sample),
     /// Time without samples.
     Gap(Cause),
-    /// An event: number of its run, tick, kind.
-    Event(u64, u64, EventKind),
+    /// An event: number of its run, tick, kind and arguments.
+    Event(u64, u64, EventKind, Vec<i64>),
 }
 
 /// Everything that was read back from an image.
@@ -53,6 +54,8 @@ pub struct Observed {
     pub damage: Vec<Place>,
     /// Ordinals that two boots share.
     pub shared_ordinals: Vec<u32>,
+    /// Commits that each run may have lost to damage, beyond the age bound.
+    pub doubtful_commits: BTreeMap<u64, u64>,
     /// Bytes that were read for it.
     pub read_bytes: u64,
 }
@@ -70,6 +73,9 @@ impl Observed {
             entries.push(entry(timeline, &item));
             Ok(())
         })?;
+        let runs = timeline.boots.iter().flat_map(|boot| &boot.runs);
+        let doubtful = runs.map(|run| (u64::from_le_bytes(run.run_id), run.doubtful_commits));
+        let doubtful_commits = doubtful.collect();
         let gone = gone_in(&timeline, &parts, &seen);
         let damage = damage(&scan, &timeline);
         let read_bytes = read_bytes.load(Ordering::Relaxed);
@@ -78,6 +84,7 @@ impl Observed {
             gone,
             differing: seen.differing,
             damage,
+            doubtful_commits,
             shared_ordinals: timeline.shared_ordinals,
             read_bytes,
         })
@@ -111,7 +118,8 @@ fn entry(timeline: &Timeline, item: &Item<'_>) -> Entry {
     match item {
         Item::Gap(gap) => Entry::Gap(gap.cause),
         Item::Event(event) => {
-            Entry::Event(number(event.at), event.told.event.tick, event.told.event.kind)
+            let told = &event.told.event;
+            Entry::Event(number(event.at), told.tick, told.kind, told.arguments.clone())
         }
         Item::Sample(sample) => {
             let at = sample.stand.at;

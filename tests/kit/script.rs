@@ -41,9 +41,9 @@ pub fn smallest() -> Geometry {
         size: 1 << 20,
         tail_start: 1,
         lane_slots: 27,
-        archive_start: 55,
+        archive_start: 71,
         archive_slots: 4,
-        history_start: 60,
+        history_start: 92,
         history_slots: 64,
     }
 }

@@ -120,6 +120,18 @@ fn the_conditions_of_a_safe_geometry_are_those_of_the_code() {
     }
 }
 
+/// G3: a flash page that holds a slot of one area holds none of another.
+#[test]
+fn areas_lie_a_flash_page_apart() {
+    for size in (256..3000).map(|slots| slots * 4096).chain((20..=40).map(|bits| 1 << bits)) {
+        let geometry = Geometry::for_size(size).unwrap();
+        let tail_end = geometry.tail_start + 2 * geometry.lane_slots;
+        let archive_end = geometry.archive_start + geometry.archive_slots;
+        assert!(geometry.archive_start - tail_end >= 16, "{size}");
+        assert!(geometry.history_start - 1 - archive_end >= 16, "{size}");
+    }
+}
+
 /// Section 2: the picture.
 #[test]
 fn the_areas_stand_in_the_order_of_the_picture() {

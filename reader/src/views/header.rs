@@ -49,6 +49,8 @@ pub struct BootSummary {
     pub current: bool,
     /// Run facts of its newest run.
     pub facts: Option<RunFacts>,
+    /// Commits that its newest run may have lost to damage (V7).
+    pub doubtful_commits: u64,
 }
 
 impl BootSummary {
@@ -75,7 +77,20 @@ impl BootSummary {
         }
         let current = timeline.current == Some(index);
         let facts = timeline.facts(index);
-        Some(Self { index, ordinal, boot_id, run_count, bounds, end, stop, current, facts })
+        let newest_run = timeline.run(index, run_count.saturating_sub(1));
+        let doubtful_commits = newest_run.map_or(0, |run| run.doubtful_commits);
+        Some(Self {
+            index,
+            ordinal,
+            boot_id,
+            run_count,
+            bounds,
+            end,
+            stop,
+            current,
+            facts,
+            doubtful_commits,
+        })
     }
 }
 
@@ -89,7 +104,7 @@ impl BootSummary {
     }
 
     /// At a cut: how much newer than the newest durable sample others may have been. The commit
-    /// that was due or under way, and a tick.
+    /// that was due or under way, and a tick; and commits whose frames may lie under damage.
     #[must_use]
     pub fn age_bound_s(&self) -> Option<u64> {
         let (_, last) = self.bounds.as_ref()?;
@@ -99,7 +114,8 @@ impl BootSummary {
         let bound_ms = commit_ms
             .max(vitals.commit_last_ms)
             .saturating_add(vitals.commit_stuck_ms)
-            .saturating_add(tick_ms);
+            .saturating_add(tick_ms)
+            .saturating_add(commit_ms.saturating_mul(self.doubtful_commits));
         Some(bound_ms.div_ceil(1000))
     }
 

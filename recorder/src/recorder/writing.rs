@@ -65,14 +65,23 @@ impl<C: Compressor> Recorder<C> {
                 }
             }
         }
-        if landed.salvaged
-            && let Some(tick) = tick
-        {
-            let counts = self.committer.as_ref().map_or((0, 0), Committer::salvage_counts);
-            let copies = i64::try_from(counts.0).unwrap_or(i64::MAX);
-            self.event(EventKind::SALVAGED, tick, &[copies, signed(counts.1)], b"");
+        if landed.salvaged {
+            self.tell_salvage(true);
         }
         Ok(())
+    }
+
+    /// What was left to its fate is told in the first commit, which may write over it; what was
+    /// copied, when it is durable.
+    pub(super) fn tell_salvage(&mut self, done: bool) {
+        let Some(committer) = &mut self.committer else { return };
+        let (copies, skipped) =
+            (if done { committer.salvage_count() } else { 0 }, committer.take_skipped());
+        let tick = self.rows.tick(self.rows.next().saturating_sub(1));
+        if let Some(tick) = tick.filter(|_| copies > 0 || skipped > 0) {
+            let copies = i64::try_from(copies).unwrap_or(i64::MAX);
+            self.event(EventKind::SALVAGED, tick, &[copies, signed(skipped)], b"");
+        }
     }
 
     /// The start scan has ended: now there is somewhere to write to.
