@@ -57,10 +57,10 @@ impl Geometry {
         geometry.is_safe().then_some(geometry)
     }
 
-    /// G1: the tail outlasts three seals, a jump and a full frame; a lane outgrows a flash page.
+    /// G1: a lane is three flash pages long.
     #[must_use]
     pub const fn is_safe(&self) -> bool {
-        2 * self.lane_slots >= 53 && self.lane_slots >= 17 && self.history_slots >= 64
+        self.lane_slots >= 48 && self.history_slots >= 64
     }
 
     /// Most commits between two seals (K of section 2.1).

@@ -68,7 +68,11 @@ pub struct Stand {
 
 /// Slots of the history within which the frame before another one began: 16 of its own, and what
 /// the writer may have skipped behind it.
-const REACH_SLOTS: i128 = 64;
+const REACH_SLOTS: i128 = 96;
+
+/// What lies so near behind the lap may have gone with the flash page that was being written, and
+/// would have been written over next: a page, and a frame that left no trace (V6).
+pub const LAP_EDGE_SLOTS: i128 = 32;
 
 /// The gap between the begin of a run and `b`, the first sample of it that is left.
 #[must_use]
@@ -125,7 +129,7 @@ fn within(a: &Joined, b: &Joined, passed: Option<i128>) -> Option<Cause> {
     let dropped = grew(a.vitals.dropped, b.vitals.dropped);
     let behind_the_lap = || {
         let ends = a.history_end.and_then(|end| i128::try_from(end).ok());
-        ends.zip(passed).is_some_and(|(end, passed)| end <= passed)
+        ends.zip(passed).is_some_and(|(end, passed)| end <= passed.saturating_add(LAP_EDGE_SLOTS))
     };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
     Some(if dropped > 0 && dropped == taken - 1 {

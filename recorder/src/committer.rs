@@ -146,7 +146,7 @@ impl<C: Compressor> Committer<C> {
         job.clear();
         self.flight = Flight::default();
         let (_, rows, _) = records;
-        self.prepare_seal(records, last, job);
+        self.seal(records, (last, self.is_seal_due(rows, last)), job);
         let geometry = *self.rings.geometry();
         let berth = self.rings.tail().or_else(|| {
             // Every slot is the only copy of something. What is sealed by this very job, or was,
@@ -154,6 +154,10 @@ impl<C: Compressor> Committer<C> {
             self.rings.make_room();
             self.rings.tail()
         });
+        if berth.is_none() && job.history_at.is_none() {
+            // What no tail frame can hold now is durable in the history, and frees tail slots.
+            self.seal(records, (last, true), job);
+        }
         if let Some(berth) = berth {
             // After a stall more rows wait than a frame holds: the newest go here, the backlog
             // follows as sealed frames.
@@ -173,13 +177,16 @@ impl<C: Compressor> Committer<C> {
         job.tail_at.is_some() || job.history_at.is_some()
     }
 
-    fn prepare_seal(&mut self, records: Records<'_>, last: bool, job: &mut Job) {
-        let (_, rows, events) = records;
-        let due = last
-            || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max()
+    /// Whether rows must be sealed now, be they enough to fill a frame or not.
+    fn is_seal_due(&self, rows: &Rows, last: bool) -> bool {
+        last || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max()
             || self.is_crowded(rows)
             || self.behind
-            || self.maker.overflows(rows, self.acked[0]);
+            || self.maker.overflows(rows, self.acked[0])
+    }
+
+    fn seal(&mut self, records: Records<'_>, (last, due): (bool, bool), job: &mut Job) {
+        let (_, rows, events) = records;
         if !due && !self.maker.may_be_full(rows) {
             return;
         }

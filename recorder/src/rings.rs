@@ -64,11 +64,7 @@ impl Rings {
         let lap = u64::from(self.geometry.lane_slots) * 2;
         (self.tail_next..self.tail_next + lap).find_map(|seq| {
             let slot = self.geometry.slot_of(Area::Tail, seq);
-            let free = self.free_from(slot)? <= self.history_next;
-            // Lanes alternate by themselves, unless seqs are skipped.
-            let apart =
-                self.newest.is_none_or(|newest| u64::from(slot.abs_diff(newest)) >= PAGE_SLOTS);
-            (free && apart).then_some(Berth { seq, slot })
+            (self.free_from(slot)? <= self.history_next).then_some(Berth { seq, slot })
         })
     }
 
@@ -102,6 +98,10 @@ impl Rings {
             if slot.own && slot.free_from == u64::MAX && slot.last_tick <= last_tick {
                 slot.free_from = free_from;
             }
+        }
+        let newest = self.newest.and_then(|slot| self.tail_slot(slot));
+        if newest.is_some_and(|newest| newest.free_from != u64::MAX) {
+            self.newest = None;
         }
     }
 
@@ -146,7 +146,10 @@ impl Rings {
     /// can free it.
     fn free_from(&self, slot: u32) -> Option<u64> {
         let place = self.tail.get(usize::try_from(slot).ok()?)?;
-        if place.free_from == u64::MAX {
+        // The samples of our newest commit stand in its frame alone. Lanes alternate by themselves,
+        // unless seqs are skipped.
+        let apart = |newest: u32| u64::from(slot.abs_diff(newest)) >= PAGE_SLOTS;
+        if place.free_from == u64::MAX || !self.newest.is_none_or(apart) {
             return None;
         }
         // A page around this slot must not hold the only copy of another run's records. Ours have

@@ -31,12 +31,12 @@ pub const HONEST: &[Fault] = &[
     Fault::Sectors,
     Fault::Page(4),
     Fault::Page(16),
-    Fault::RolledBack,
 ];
 
 /// Faults of a medium that loses what it had acknowledged.
 pub const TREACHEROUS: &[Fault] = &[
     Fault::Late,
+    Fault::RolledBack,
     Fault::LastWrites(1),
     Fault::LastWrites(2),
     Fault::LastWrites(3),
@@ -241,7 +241,7 @@ impl Explorer {
 
     /// What must hold of a run, whenever it is cut.
     fn judge_run(&mut self, told: &Told<'_>, chapter: &Chapter) {
-        let line = format!("{}:{}", told.script.name, told.chapter);
+        let line = format!("{}{}:{}", told.before, told.script.name, told.chapter);
         let honest = chapter.moods.iter().all(|(.., mood)| matches!(mood, Mood::Slow(_)));
         let tale = &told.tale;
         let long_ns = 2 * tale.run.commit_ns;

@@ -110,13 +110,11 @@ pub fn judge(
 fn may_cost(fault: Fault, moment: &Moment) -> Option<u64> {
     let acked = |back: usize| moment.recent.get(back).map(|arrived| arrived.acked_ns);
     match fault {
-        Fault::Dropped
-        | Fault::Sectors
-        | Fault::Torn(_)
-        | Fault::Reordered
-        | Fault::RolledBack
-        | Fault::Page(_) => None,
+        Fault::Dropped | Fault::Sectors | Fault::Torn(_) | Fault::Reordered | Fault::Page(_) => {
+            None
+        }
         Fault::Late => Some(moment.at_ns.saturating_sub(700_000_000)),
+        Fault::RolledBack => acked(0),
         Fault::LastWrites(k) | Fault::Stuck(k) => acked(k - 1),
         // What is in the unit, or in the slots, is gone; that all else is found is checked anyway.
         Fault::EraseUnit(_) | Fault::Unreadable(_) => Some(0),

@@ -33,17 +33,16 @@ pub struct Script {
 /// Boot time at which each run begins: the recorder starts early.
 pub const BEGIN_NS: u64 = 30 * SECOND_NS;
 
-/// The smallest recording that G1 allows, so that everything comes round soon: two lanes of 27,
-/// 4 slots of archive, 64 of history.
+/// The shortest areas that G1 allows, so that everything comes round soon.
 #[must_use]
 pub fn smallest() -> Geometry {
     Geometry {
         size: 1 << 20,
         tail_start: 1,
-        lane_slots: 27,
-        archive_start: 71,
+        lane_slots: 48,
+        archive_start: 113,
         archive_slots: 4,
-        history_start: 92,
+        history_start: 134,
         history_slots: 64,
     }
 }
@@ -73,10 +72,11 @@ fn late(run: Run, from_s: u64) -> Chapter {
     Chapter { run, moods: Vec::new(), from_s }
 }
 
-/// The run that is started on whatever a cut has left.
+/// The run that is started on whatever a cut has left: long enough for a seal.
 #[must_use]
 pub fn next_run(number: u64) -> Run {
-    Run { boot: 100 + u8::try_from(number % 100).expect("a small number"), ..run(number, 75) }
+    let boot = 100 + u8::try_from(number % 100).expect("a small number");
+    Run { boot, commit_ns: 5 * SECOND_NS, ..run(number, 100) }
 }
 
 /// All scripts.
@@ -97,10 +97,10 @@ pub fn all() -> Vec<Script> {
     };
     vec![
         script("first-commits", mebibyte(), vec![chapter(run(1, 105))]),
-        script("seal", smallest(), vec![late(run(1, 205), 20)]),
-        script("tail-wraps", smallest(), vec![late(run(1, 1500), 1100)]),
-        script("history-wraps", smallest(), vec![late(run(1, 3700), 3250)]),
-        script("archive-wraps", smallest(), vec![late(hourly(1, 9), 20_000)]),
+        script("seal", smallest(), vec![late(run(1, 425), 270)]),
+        script("tail-wraps", smallest(), vec![late(run(1, 2500), 2000)]),
+        script("history-wraps", smallest(), vec![late(run(1, 20_100), 19_500)]),
+        script("archive-wraps", smallest(), vec![late(hourly(1, 13), 36_000)]),
         script(
             "loud-seals",
             mebibyte(),
@@ -115,7 +115,7 @@ pub fn all() -> Vec<Script> {
         script(
             "restarts-of-a-full-tail",
             smallest(),
-            vec![late(run(1, 1390), 1380), late(run(2, 75), 0), chapter(run(3, 75))],
+            vec![late(run(1, 2090), 2080), late(run(2, 75), 0), chapter(run(3, 75))],
         ),
         script("stop", mebibyte(), vec![chapter(stop(run(1, 93), stop_reason::MACHINE_SHUTDOWN))]),
         script(
