@@ -94,6 +94,7 @@ pub struct Recorder<C> {
     failures: u32,
     retry_at_ns: u64,
     commit_now: bool,
+    salvage_turn: bool,
     told_dropped: u64,
     commit_interval_ns: u64,
 }
@@ -132,6 +133,7 @@ impl<C: Compressor> Recorder<C> {
             failures: 0,
             retry_at_ns: 0,
             commit_now: false,
+            salvage_turn: false,
             told_dropped: 0,
             commit_interval_ns,
         }

@@ -258,15 +258,17 @@ fn names(observed: &Observed, (run, tick): Key) -> bool {
 }
 
 /// Whether a run's last sample that was found is so near that the age bound covers the loss, or
-/// the whole run is older than what is there.
+/// nothing of the run is there and nothing says that it ever was; else `verify` must show more
+/// damage than the write that was in flight.
 fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
     let last = observed.samples().filter(|sample| sample.run == run).map(|s| s.tick).max();
     let Some(tale) = ledger.tale(run) else { return false };
+    let is_shown = || observed.damage.iter().map(|place| place.count).sum::<u64>() > 1;
     match last {
         Some(last) if last < tick => {
             let commits = 1 + observed.doubtful_commits.get(&run).copied().unwrap_or(0);
             let bound_ns = commits * tale.run.commit_ns + 2 * tale.run.interval_ns;
-            (tick - last) * tale.run.interval_ns <= bound_ns
+            (tick - last) * tale.run.interval_ns <= bound_ns || is_shown()
         }
         Some(_) => false,
         // A first commit that is gone looks like one that never came.
@@ -274,8 +276,7 @@ fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
             let first = tale.made.first().map_or(tick, |made| made.tick);
             (tick - first) * tale.run.interval_ns <= tale.run.commit_ns + tale.run.interval_ns
                 || ledger.due.get(&(run, tick)).is_none_or(|at| ledger.is_lapped(*at))
-                // Nobody can say what stood there; `verify` says that something did.
-                || observed.damage.iter().map(|place| place.count).sum::<u64>() > 1
+                || is_shown()
         }
     }
 }

@@ -127,18 +127,30 @@ impl<C: Compressor> Recorder<C> {
         let urgent = (self.commit_now || committer.has_backlog(&self.rows))
             && since_ns.is_none_or(|since| since >= COMMIT_APART_NS - COMMIT_APART_NS / 20);
         let due = due || urgent || committer.fills_half(&self.rows);
+        // Where each tick brings a commit, salvage takes turns with them: while it waits, what a
+        // dead run left takes up the tail.
+        if std::mem::take(&mut self.salvage_turn) && self.salvage(now_ns) {
+            return;
+        }
         if fresh && due && self.commit(false) {
+            self.salvage_turn = true;
             self.tell_cadence(wanted_ns, interval_ns);
             return;
         }
-        let Some(committer) = &mut self.committer else { return };
-        let Some(mut job) = self.writer.take() else { return };
-        if committer.prepare_salvage(&mut job) {
+        self.salvage(now_ns);
+    }
+
+    fn salvage(&mut self, now_ns: u64) -> bool {
+        let Some(committer) = &mut self.committer else { return false };
+        let Some(mut job) = self.writer.take() else { return false };
+        let some = committer.prepare_salvage(&mut job);
+        if some {
             self.sent_ns = now_ns;
             self.writer.submit(job);
         } else {
             self.writer.put_back(job);
         }
+        some
     }
 
     fn commit(&mut self, last: bool) -> bool {
