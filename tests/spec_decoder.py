@@ -47,10 +47,15 @@ class Sample:
             self.vitals.update(copy.vitals)
         self.time_ns = self.tick * self.interval_ns + self.vitals.get("recorder.late_ms", 0) * 10**6  # 9.2
 
+    def history_end(self):
+        """Seq behind the frame that counts, if that lies in the history."""
+        frame = self.copies[0].frame
+        return frame.history_seq() + frame.header.slots if frame.history_seq() else None
+
     def behind(self, lap):
         """Whether the history was written on over what followed it: the lap ends at the seq `lap` (V6)."""
-        frame = self.copies[0].frame
-        return lap is not None and frame.history_seq() and frame.history_seq() + frame.header.slots <= lap
+        end = self.history_end()
+        return lap is not None and end is not None and end <= lap + 32
 
     def grew(self, before, name):
         if name in self.vitals and name in before.vitals:
@@ -201,18 +206,31 @@ def gap_cause(a, run_a, b, run_b, lap):  # V6
     return "sampler late"
 
 
+def lost_beginning(b, lap):  # V6
+    """Why the run of b, its first sample, does not begin with it."""
+    taken, dropped = (b.vitals.get(name, 0) for name in ("recorder.samples", "recorder.dropped_samples"))
+    if taken <= 1:
+        return None
+    if dropped == taken - 1:
+        return "not durable"
+    end = b.history_end()
+    return "damaged" if lap is not None and end is not None and end > lap + 96 else "overwritten"
+
+
 def gap_lines(before, b, run_b, lap):
-    """The gap before sample b, if there is one. A first sample in mid-timeline always has a cause of the table."""
-    a, run_a = before or (None, run_b)
-    if a:
-        cause = gap_cause(a, run_a, b, run_b, lap)
-    else:
-        cause = "overwritten" if b.vitals.get("recorder.samples", 0) > 1 else None
+    """The gaps before sample b: behind the sample before it, and from the beginning of its run."""
+    a, run_a = before or (None, None)
+    cause = gap_cause(a, run_a, b, run_b, lap) if a else None
     if cause:
-        yield json_object([("gap", json_object([
-            ("from_s", seconds(a.time_ns) if a else "null"),
-            ("to_s", seconds(b.time_ns) if run_a.boot is run_b.boot else "null"),
-            ("boot", run_a.boot.ordinal), ("cause", quote(cause))]))])
+        yield gap_line(seconds(a.time_ns), seconds(b.time_ns) if run_a.boot is run_b.boot else "null", run_a, cause)
+    cause = lost_beginning(b, lap) if run_a is not run_b else None
+    if cause:
+        yield gap_line("null", seconds(b.time_ns), run_b, cause)
+
+
+def gap_line(from_s, to_s, run, cause):
+    return json_object([("gap", json_object([
+        ("from_s", from_s), ("to_s", to_s), ("boot", run.boot.ordinal), ("cause", quote(cause))]))])
 
 
 # ---- JSON ---------------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ struct Findings {
     /// Slots of frames that the history was written on over.
     lapped: HashSet<u64>,
     notes: Vec<String>,
+    /// Whether a run may have lost commits to damage (V7).
+    doubtful: bool,
 }
 
 /// Checks everything.
@@ -47,7 +49,9 @@ pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let notes = notes(&timeline);
     let ends = ends(&scan);
     let lapped = lapped(&scan, timeline.passed);
-    let findings = Findings { scan, seen, gone, ordinary, ends, lapped, notes };
+    let mut runs = timeline.boots.iter().flat_map(|boot| &boot.runs);
+    let doubtful = runs.any(|run| run.doubtful_commits > 0);
+    let findings = Findings { scan, seen, gone, ordinary, ends, lapped, notes, doubtful };
     if wish.json || wish.format == ShortFormat::Json {
         findings.json(&timeline, output)?;
     } else {
@@ -208,6 +212,11 @@ impl Findings {
                  cannot be told; in the others nothing is missing"
             );
         }
+        if self.doubtful {
+            return "sound, as far as anybody can know: every sample that is known to have been \
+                    durable is there, but damage lies where newer ones may have been"
+                .to_owned();
+        }
         let harmless = self.scan.places.iter().filter(|place| !self.is_ordinary(place)).count();
         if harmless > 0 {
             return "sound: every sample that was once durable is there; the damage below hit \
@@ -316,6 +325,6 @@ const fn meaning(verdict: Verdict) -> &'static str {
         Verdict::Misplaced => "whole, but not in their own place",
         Verdict::Torn => "half written, or half overwritten",
         Verdict::Live => "whole frames",
-        Verdict::Outside => "superblocks",
+        Verdict::Outside => "superblocks, and what lies between areas",
     }
 }

@@ -24,12 +24,12 @@ fn island(area: Area, seq: u64) -> Builder {
     builder
 }
 
-/// V6: 141 slots of history; the frame at seq 1 ends at 2.
+/// V6: 109 slots of history, of which 32 are the edge of the lap; the frame at seq 1 ends at 2.
 #[test]
 fn what_followed_a_frame_of_an_earlier_lap_was_overwritten_and_is_not_damaged() {
-    let last_of_the_first_lap = 140;
-    assert_eq!(causes(&island(Area::History, last_of_the_first_lap)), (3, vec!["damaged".into()]));
-    let passed = island(Area::History, 143);
+    let before_the_edge = 109 - 32;
+    assert_eq!(causes(&island(Area::History, before_the_edge)), (3, vec!["damaged".into()]));
+    let passed = island(Area::History, before_the_edge + 1);
     assert_eq!(causes(&passed), (0, vec!["overwritten".into()]));
     let (_, text, _) = dump(&passed, &["--last", "10m"]);
     assert!(text.contains("without samples: overwritten by newer samples"), "{text}");
@@ -41,20 +41,20 @@ fn what_followed_a_frame_of_an_earlier_lap_was_overwritten_and_is_not_damaged() 
 /// V6: so it is if the lap's last word is torn, or a frame salvaged from the tail.
 #[test]
 fn how_far_the_writer_came_is_told_by_torn_frames_and_salvage_marks_too() {
-    let mut builder = island(Area::History, 100);
+    let mut builder = island(Area::History, 60);
     builder.history_seq = 143;
     builder.frame(&TestRun::of_boot(1), Area::History, 520, 539);
     let at = builder.last_offset;
     builder.bytes[at + 200] ^= 1;
     assert_eq!(causes(&builder), (0, vec!["overwritten".into()]));
-    // Now the frame at seq 100 is torn too, but by the writer's next round.
-    let at = builder.superblock.geometry.offset_of(Area::History, 100) as usize;
+    // Now the frame at seq 60 is torn too, but by the writer's next round.
+    let at = builder.superblock.geometry.offset_of(Area::History, 60) as usize;
     builder.bytes[at + 200] ^= 1;
-    builder.history_seq = 282;
+    builder.history_seq = 218;
     builder.frame(&TestRun::of_boot(1), Area::History, 540, 559);
     let (_, text, _) = flightrec(&["verify", builder.file().path().to_str().unwrap()]);
     assert!(text.contains("1 slot is the rest of older frames"), "{text}");
-    let mut builder = island(Area::History, 100);
+    let mut builder = island(Area::History, 60);
     builder.frame(&TestRun::of_boot(1), Area::Tail, 520, 539);
     builder.history_seq = 143;
     builder.salvage_last();
@@ -70,6 +70,50 @@ fn a_loss_behind_a_sample_of_the_tail_or_without_geometry_is_damage() {
         builder.bytes[slot as usize * 4096 + 9] ^= 1;
     }
     assert_eq!(causes(&builder), (3, vec!["damaged".into()]));
+}
+
+/// V6: a run that does not begin with its first sample has lost its beginning, whatever came before.
+#[test]
+fn a_lost_beginning_of_a_later_run_is_named() {
+    let later = |area: Area| {
+        let mut builder = Builder::new(MIB);
+        builder.frame(&TestRun::of_boot(1), Area::History, 10, 29);
+        let mut later = TestRun::of_boot(2);
+        later.begins = 100;
+        builder.frame(&later, area, 140, 159);
+        builder
+    };
+    let said = |cause: &str| vec!["power off".to_owned(), cause.to_owned()];
+    assert_eq!(causes(&later(Area::History)), (3, said("damaged")));
+    // The tail keeps no beginnings: what was not sealed there was left by salvage.
+    assert_eq!(causes(&later(Area::Tail)), (0, said("overwritten")));
+    let (_, text, _) = dump(&later(Area::History), &["--boot", "2"]);
+    assert!(text.contains("were recorded, no longer readable (damaged)"), "{text}");
+    assert!(text.contains("lost: 40 samples that were once durable"), "{text}");
+}
+
+/// V7: what cannot be read behind the newest frame widens the bound that is stated.
+#[test]
+fn damage_behind_the_newest_frame_widens_the_bound_and_counts_as_no_loss() {
+    let mut builder = Builder::new(MIB);
+    let run = TestRun::of_boot(1);
+    builder.frame(&run, Area::Tail, 10, 29);
+    let bound = |builder: &Builder| {
+        let (code, boots, _) =
+            flightrec(&["boots", builder.file().path().to_str().unwrap(), "--json"]);
+        let boots: serde_json::Value = serde_json::from_str(&boots).unwrap();
+        (code, boots["boots"][0]["age_bound_s"].as_u64().unwrap())
+    };
+    assert_eq!(bound(&builder), (0, 11));
+    let geometry = builder.superblock.geometry;
+    for (after, expected) in [(1, 11), (2, 21), (3, 31)] {
+        let slot = geometry.slot_of(Area::Tail, builder.tail_seq - 1 + after);
+        builder.bytes[geometry.offset_of(Area::Tail, slot) as usize] = 0xff;
+        assert_eq!(bound(&builder), (0, expected), "{after} places");
+    }
+    let (_, text, _) = flightrec(&["verify", builder.file().path().to_str().unwrap()]);
+    assert!(text.starts_with("sound, as far as anybody can know"), "{text}");
+    assert!(text.contains("up to 2\n  commits that were durable may be gone"), "{text}");
 }
 
 /// One run that stopped for `reason` at tick 50, and what came of it.
