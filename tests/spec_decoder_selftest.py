@@ -87,7 +87,7 @@ def put_body(ticks, machine, entities=(), groups=(), events=()):
 def geometry(size):  # 2.1
     n = size // SLOT
     lane, archive = min(max(n // 32, 48), 512), min(max(n // 64, 16), 256)
-    return n, lane, archive, n - 3 - 2 * lane - archive, (2 * lane - 50) // 3
+    return n, lane, archive, n - 35 - 2 * lane - archive, (2 * lane - 50) // 3
 
 
 class Builder:
@@ -96,7 +96,7 @@ class Builder:
     def __init__(self):
         self.data, self.id = bytearray(MIB), b"recording-number"
         n, self.lane, self.archive, self.history, _ = geometry(MIB)
-        self.first = {TAIL: 1, ARCHIVE: 1 + 2 * self.lane, HISTORY: 2 + 2 * self.lane + self.archive}
+        self.first = {TAIL: 1, ARCHIVE: 17 + 2 * self.lane, HISTORY: 34 + 2 * self.lane + self.archive}
         for copy, slot in enumerate((0, self.first[HISTORY] - 1, n - 1)):
             raw = bytearray(SUPERBLOCK.pack(SUPERBLOCK_MAGIC, 0, 1, 0, 0, copy, SLOT, self.id, bytes(16), MIB, 0,
                                             self.first[TAIL], self.lane, self.first[ARCHIVE], self.archive,

@@ -5,7 +5,8 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers")]
 
-use flightrec_tests::explore::{Explorer, HONEST, Plan, TREACHEROUS};
+use flightrec_tests::cut::{HONEST, TREACHEROUS};
+use flightrec_tests::explore::{Explorer, Plan};
 use flightrec_tests::script;
 
 fn main() {

@@ -7,6 +7,7 @@
     reason = "a test that breaks its own world shall say so"
 )]
 
+pub mod cut;
 pub mod example;
 pub mod explore;
 pub mod image;
