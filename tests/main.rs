@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bad_recordings;
+mod canary;
 mod create;
 mod fixtures;
 mod flight;

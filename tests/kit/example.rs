@@ -13,7 +13,6 @@
 use std::ops::Range;
 
 use flightrec_format::body::section;
-use flightrec_format::column::{Costs, Pen};
 use flightrec_format::crc::checksum;
 use flightrec_format::entity::{self, EntityKind};
 use flightrec_format::event::{self, EventKind, stop_reason};
@@ -21,9 +20,10 @@ use flightrec_format::facts::RunFacts;
 use flightrec_format::frame::{Codec, HEADER_SIZE, Header, flag};
 use flightrec_format::limits::SLOT_SIZE;
 use flightrec_format::place::Area;
-use flightrec_format::samples::{write_group, write_ticks};
+use flightrec_format::samples::{Group, Samples};
 use flightrec_format::superblock::{Geometry, Superblock};
-use flightrec_format::varint::Writer;
+
+use crate::sections::{put, sample_section, written};
 
 const RECORDING_ID: [u8; 16] = *b"ID of recording!";
 const BOOT_ID: [u8; 16] = *b"ID of this boot!";
@@ -124,14 +124,14 @@ fn run_facts() -> RunFacts {
     }
 }
 
-/// The first `samples` samples, the start and the stop if asked for, the facts if there are any.
-fn body(samples: usize, [start, stop]: [bool; 2], facts: Option<&[u8]>) -> Vec<u8> {
+/// The first `count` samples, the start and the stop if asked for, the facts if there are any.
+fn body(count: usize, [start, stop]: [bool; 2], facts: Option<&[u8]>) -> Vec<u8> {
     let mut body = Vec::new();
     let entities = written(|out| {
         out.number(1);
         entity::write(out, EntityKind::DISK, b"sda", &[]);
     });
-    if samples > 0 {
+    if count > 0 {
         put(&mut body, section::ENTITIES, &entities);
     }
     if let Some(facts) = facts {
@@ -150,8 +150,8 @@ fn body(samples: usize, [start, stop]: [bool; 2], facts: Option<&[u8]>) -> Vec<u
         }
     });
     put(&mut body, section::EVENTS, &events);
-    if samples > 0 {
-        put(&mut body, section::SAMPLES, &sample_section(samples));
+    if count > 0 {
+        put(&mut body, section::SAMPLES, &sample_section(&samples(count)));
     }
     body
 }
@@ -162,55 +162,14 @@ fn facts_crc() -> u32 {
     checksum(&bytes[..used])
 }
 
-fn sample_section(count: usize) -> Vec<u8> {
-    let groups = [(0, MACHINE.as_slice()), (1, &DISK)];
-    let columns =
-        || groups.iter().flat_map(|(_, columns)| *columns).map(|(_, values)| &values[..count]);
-    let step = |pair: &[u64]| pair[1].wrapping_sub(pair[0]).cast_signed();
-    let modes: Vec<_> = columns()
-        .map(|values| {
-            let mut costs = Costs::start(values[0]);
-            values.windows(2).for_each(|pair| costs.step(step(pair)));
-            costs.cheapest().0
-        })
-        .collect();
-    let mut section = written(|out| {
-        out.number(u64::try_from(count).unwrap());
-        // The tick 101 had no sample.
-        write_ticks(out, &[FIRST_TICK, LAST_TICK].into_iter().take(count));
-        out.number(2);
-        for (entity, columns) in groups {
-            let all = std::iter::once(Range { start: 0, end: count });
-            write_group(out, entity, &all, count, &columns.iter().map(|(series, _)| *series));
-        }
-        for mode in &modes {
-            out.byte(mode.number());
-        }
-    });
-    for (values, mode) in columns().zip(modes) {
-        let at = section.len();
-        section.resize(at + 64, 0);
-        let mut pen = Pen::start(mode, at, values[0], &mut section);
-        values.windows(2).for_each(|pair| pen.step(step(pair), &mut section));
-        let end = pen.finish(&mut section);
-        section.truncate(end);
-    }
-    section
-}
-
-/// Adds a section to a body.
-fn put(body: &mut Vec<u8>, kind: u64, bytes: &[u8]) {
-    body.extend(written(|out| {
-        out.number(kind);
-        out.text(bytes);
-    }));
-}
-
-fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let mut bytes = vec![0; SLOT_SIZE];
-    let mut out = Writer::new(&mut bytes);
-    write(&mut out);
-    let used = out.finish().unwrap();
-    bytes.truncate(used);
-    bytes
+fn samples(count: usize) -> Samples {
+    let group = |entity: usize, columns: &[(u16, [u64; 2])]| Group {
+        entity,
+        spans: std::iter::once(Range { start: 0, end: count }).collect(),
+        series: columns.iter().map(|(series, _)| *series).collect(),
+        columns: columns.iter().map(|(_, values)| values[..count].to_vec()).collect(),
+    };
+    // The tick 101 had no sample.
+    let ticks = [FIRST_TICK, LAST_TICK][..count].to_vec();
+    Samples { ticks, groups: vec![group(0, &MACHINE), group(1, &DISK)] }
 }

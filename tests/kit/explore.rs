@@ -9,6 +9,7 @@ use flightrec_format::place::Area;
 use flightrec_format::salvage::Mark;
 use flightrec_format::superblock::Geometry;
 
+use crate::broken::{Rule, RuledCompressor};
 use crate::cut::{Cut, Struck};
 use crate::image::{Image, Patch, SLOT};
 use crate::judge::{Report, Violation, check_age, judge};
@@ -40,9 +41,6 @@ pub struct Plan {
     pub states_max: usize,
 }
 
-/// Makes an adapter for each run: the place where canaries break a rule.
-pub type Breaker = Box<dyn Fn(usize) -> Adapter>;
-
 /// What was looked at.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -64,10 +62,10 @@ pub struct Explorer {
     pub plan: Plan,
     /// What was found.
     pub tally: Tally,
-    /// Where slots lie in flash.
-    pub flash: fn(&Geometry) -> Flash,
-    /// Breaks a rule.
-    pub breaker: Option<Breaker>,
+    /// The rule that is broken, for canaries.
+    pub broken: Option<Rule>,
+    /// What a recording is made on, if not on zeros.
+    pub remains: Option<Image>,
     noise: Noise,
     tells: bool,
 }
@@ -91,8 +89,8 @@ impl Explorer {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let noise = Noise(plan.seed);
-        let flash = |geometry: &Geometry| Flash::straight(slots(geometry));
-        Self { plan, tally: Tally::default(), flash, breaker: None, noise, tells: false }
+        let tally = Tally::default();
+        Self { plan, tally, broken: None, remains: None, noise, tells: false }
     }
 
     /// Looks at every run of a script.
@@ -119,10 +117,10 @@ impl Explorer {
     }
 
     fn run_script(&mut self, script: &Script, only: Option<&[Cut]>) {
-        let mut image = blank_with(script.geometry);
+        let mut image = self.remains.clone().unwrap_or_else(|| blank_with(script.geometry));
         let mut ledger = Ledger::new(script.geometry);
         for (number, chapter) in script.chapters.iter().enumerate() {
-            let (tale, trace) = self.record(&image, 0..0, chapter, number);
+            let (tale, trace) = self.record(script.geometry, (&image, 0..0), chapter, number);
             let told = Told {
                 script,
                 chapter: number,
@@ -142,8 +140,9 @@ impl Explorer {
             }
             let Some(moment) = told.trace.moments(told.tale.ended_ns).last() else { return };
             let ledger_there = told.ledger.at(&told.tale, &told.trace, moment.ops);
-            let wreck = Fault::Dropped.wreck(&moment, &(self.flash)(&script.geometry), 0);
-            let (report, observed) = judge(&ledger_there, &moment, Fault::Dropped, &wreck);
+            let wreck = Fault::Dropped.wreck(&moment, &self.flash(&script.geometry), 0);
+            let (report, observed) =
+                judge(&ledger_there, &moment, Fault::Dropped, &self.shown(script, &wreck));
             let Some(observed) = observed else { return };
             let lost = !report.lost.is_empty();
             ledger = ledger_there.after(&wreck.image, &observed, lost);
@@ -166,8 +165,8 @@ impl Explorer {
 
     fn record(
         &self,
-        image: &Image,
-        unreadable: std::ops::Range<usize>,
+        geometry: Geometry,
+        (image, unreadable): (&Image, std::ops::Range<usize>),
         chapter: &Chapter,
         number: usize,
     ) -> (Tale, Trace) {
@@ -178,17 +177,32 @@ impl Explorer {
             let at_ns = |seconds: &u64| BEGIN_NS + seconds * crate::sim_clock::SECOND_NS;
             disk.be(at_ns(from_s)..at_ns(to_s), *mood);
         }
-        let adapter = self
-            .breaker
-            .as_ref()
-            .map_or_else(|| -> Adapter { Box::new(|disk| disk) }, |breaker| breaker(number));
-        let compressor = flightrec_recorder::sys::StaticCompressor::new().expect("memory");
+        let broken = self.broken;
+        let adapter: Adapter = Box::new(move |disk| match broken {
+            Some(rule) => rule.disk(disk, geometry, number),
+            None => disk,
+        });
+        let compressor = broken.map_or_else(RuledCompressor::honest, Rule::compressor);
         let tale = record_through(&disk, &clock, &chapter.run, adapter, compressor);
         let trace = disk.trace();
         if self.tells {
             tell(number, &tale, &trace);
         }
         (tale, trace)
+    }
+
+    fn flash(&self, geometry: &Geometry) -> Flash {
+        let slots = usize::try_from(geometry.size).expect("a small recording") / SLOT;
+        self.broken.map_or_else(|| Flash::straight(slots), |rule| rule.flash(geometry))
+    }
+
+    /// What the reader sees of a wreck.
+    fn shown(&self, script: &Script, wreck: &Wreck) -> Wreck {
+        let image = match self.broken {
+            Some(rule) => rule.shown(&wreck.image, &script.geometry),
+            None => wreck.image.clone(),
+        };
+        Wreck { image, unreadable: wreck.unreadable.clone() }
     }
 
     /// Every moment of a run.
@@ -223,8 +237,9 @@ impl Explorer {
         let mut moments = told.trace.moments(told.tale.ended_ns);
         let Some(moment) = moments.find(|moment| moment.ops == cut.ops) else { return };
         let ledger = told.ledger.at(&told.tale, &told.trace, moment.ops);
-        let wreck = cut.fault.wreck(&moment, &(self.flash)(&told.script.geometry), cut.variant);
-        let (report, observed) = judge(&ledger, &moment, cut.fault, &wreck);
+        let wreck = cut.fault.wreck(&moment, &self.flash(&told.script.geometry), cut.variant);
+        let (report, observed) =
+            judge(&ledger, &moment, cut.fault, &self.shown(told.script, &wreck));
         let lost = !report.lost.is_empty();
         self.note(&format!("{}{}:{cut}", told.before, told.script.name), cut.fault, report);
         let Some(observed) = observed else { return };
@@ -237,7 +252,7 @@ impl Explorer {
 
     /// Looks at one state; records on it, if it is its turn.
     fn cut(&mut self, told: &Told<'_>, ledger: &Ledger, moment: &Moment, cut: Cut) {
-        let wreck = cut.fault.wreck(moment, &(self.flash)(&told.script.geometry), cut.variant);
+        let wreck = cut.fault.wreck(moment, &self.flash(&told.script.geometry), cut.variant);
         let recorder = told.tale.run.number << 40
             ^ count(moment.ops) << 20
             ^ count(wreck.unreadable.start) << 8
@@ -250,7 +265,7 @@ impl Explorer {
             *self.tally.struck.entry(struck).or_default() += 1;
         }
         *self.tally.tried.entry(cut.fault).or_default() += 1;
-        let (report, observed) = judge(ledger, moment, cut.fault, &wreck);
+        let (report, observed) = judge(ledger, moment, cut.fault, &self.shown(told.script, &wreck));
         let line = format!("{}{}:{cut}", told.before, told.script.name);
         let (fine, lost) = (report.violations.is_empty(), !report.lost.is_empty());
         self.note(&line, cut.fault, report);
@@ -272,8 +287,12 @@ impl Explorer {
     ) -> Told<'a> {
         let number = told.tale.run.number + 1;
         let chapter = Chapter { run: next_run(number), moods: Vec::new(), from_s: 0 };
-        let (tale, trace) =
-            self.record(&wreck.image, wreck.unreadable.clone(), &chapter, told.chapter + 1);
+        let (tale, trace) = self.record(
+            told.script.geometry,
+            (&wreck.image, wreck.unreadable.clone()),
+            &chapter,
+            told.chapter + 1,
+        );
         let next = Told {
             script: told.script,
             chapter: told.chapter + 1,
@@ -355,10 +374,6 @@ fn strikes(told: &Told<'_>, moment: &Moment) -> Vec<Struck> {
         struck.push(Struck::Calm);
     }
     struck
-}
-
-fn slots(geometry: &Geometry) -> usize {
-    usize::try_from(geometry.size).expect("a small recording") / SLOT
 }
 
 fn count(value: usize) -> u64 {

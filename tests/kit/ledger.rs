@@ -25,6 +25,9 @@ struct Filed {
     ticks: std::ops::RangeInclusive<u64>,
 }
 
+/// Slots of the history that a writer may skip at once (W5, P3).
+const LEAP_SLOTS: u64 = 48;
+
 /// What is owed at a moment.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -92,7 +95,12 @@ impl Ledger {
                 let bytes: Vec<u8> = write.patch.parts().flatten().copied().collect();
                 if let Some((end, frame)) = file(&self.geometry, write.patch.slots().start, &bytes)
                 {
-                    ledger.history_end = ledger.history_end.max(end);
+                    // A writer that leaps further than any rule lets it has no excuse by it.
+                    let slots = u64::try_from(bytes.len() / SLOT).expect("a short write");
+                    let most = ledger.history_end + slots + LEAP_SLOTS;
+                    if end <= most || ledger.history_end == 0 {
+                        ledger.history_end = ledger.history_end.max(end);
+                    }
                     ledger.filed.extend(frame);
                 }
             }

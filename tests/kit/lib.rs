@@ -7,6 +7,7 @@
     reason = "a test that breaks its own world shall say so"
 )]
 
+pub mod broken;
 pub mod cut;
 pub mod example;
 pub mod explore;
@@ -20,6 +21,7 @@ pub mod physics;
 pub mod programs;
 pub mod recovered;
 pub mod script;
+pub mod sections;
 pub mod sim_clock;
 pub mod sim_disk;
 pub mod trace;

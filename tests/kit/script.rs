@@ -99,12 +99,19 @@ pub fn all() -> Vec<Script> {
         script("first-commits", mebibyte(), vec![chapter(run(1, 105))]),
         script("seal", smallest(), vec![late(run(1, 425), 270)]),
         script("tail-wraps", smallest(), vec![late(run(1, 2500), 2000)]),
-        script("history-wraps", smallest(), vec![late(run(1, 20_100), 19_500)]),
+        script(
+            "history-wraps",
+            smallest(),
+            vec![late(run(1, 20_100), 19_500), chapter(run(2, 125))],
+        ),
         script("archive-wraps", smallest(), vec![late(hourly(1, 13), 36_000)]),
         script(
             "loud-seals",
             mebibyte(),
-            vec![late(Run { width: Width::Loud, ..run(1, 1450) }, 800)],
+            vec![
+                late(Run { width: Width::Loud, ..run(1, 1450) }, 800),
+                chapter(Run { width: Width::Loud, ..run(2, 125) }),
+            ],
         ),
         script("restart", mebibyte(), vec![chapter(run(1, 135)), chapter(run(2, 85))]),
         script(
