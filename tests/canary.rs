@@ -106,7 +106,7 @@ fn canary_reuse_before_the_seal_loses_what_comes_round() {
 #[test]
 fn canary_salvage_over_sealed_frames_loses_them() {
     let faults = [Fault::Dropped];
-    assert_caught(Rule::SalvageOverwrites, ("history-wraps", None), &faults, loses);
+    assert_caught(Rule::SalvageOverwrites, ("restart-of-8-MiB", None), &faults, loses);
 }
 
 #[test]

@@ -157,6 +157,17 @@ impl BrokenDisk {
         }
     }
 
+    /// The seq of the oldest frame of the history.
+    fn oldest_sealed(&mut self) -> Option<u64> {
+        let mut bytes = vec![0; SLOT];
+        let seqs = (0..self.geometry.history_slots).filter_map(|slot| {
+            self.disk.read_at(&mut bytes, self.geometry.offset_of(Area::History, slot)).ok()?;
+            let header = Header::read(&bytes).ok()?;
+            (header.area == Area::History).then_some(header.seq)
+        });
+        seqs.min()
+    }
+
     /// Writes a frame that lies somewhere else, or says something else, than the recorder meant.
     fn write_frame(&mut self, mut header: Header, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut frame = bytes.to_vec();
@@ -166,8 +177,9 @@ impl BrokenDisk {
         match (self.rule, area, mark) {
             (Rule::ReuseBeforeSeal, Area::History, None) => return Ok(()),
             (Rule::SalvageOverwrites, Area::History, Some(mark)) => {
-                // Far enough back for the tail to hold none of it any more.
-                let seq = mark.seq + u64::from(self.geometry.history_slots) - 12;
+                // As if the oldest frame were in nobody's way.
+                let oldest = self.oldest_sealed().unwrap_or(mark.seq);
+                let seq = oldest + u64::from(self.geometry.history_slots);
                 Mark { area, seq }.write(&mut frame);
                 offset = self.geometry.offset_of(area, self.geometry.slot_of(area, seq));
             }

@@ -52,6 +52,11 @@ fn mebibyte() -> Geometry {
     Geometry::for_size(1 << 20).expect("the least size")
 }
 
+/// Eight of them.
+fn eight() -> Geometry {
+    Geometry::for_size(8 << 20).expect("a size that can be")
+}
+
 /// Samples every 5 s, commits every 20 s: as long as a minute, as short as a few writes.
 fn run(number: u64, seconds: u64) -> Run {
     Run {
@@ -124,6 +129,8 @@ pub fn all() -> Vec<Script> {
             smallest(),
             vec![late(run(1, 2090), 2080), late(run(2, 75), 0), chapter(run(3, 75))],
         ),
+        // The tail does not reach back to the first sealed frames.
+        script("restart-of-8-MiB", eight(), vec![late(run(1, 7500), 7480), chapter(run(2, 125))]),
         script("stop", mebibyte(), vec![chapter(stop(run(1, 93), stop_reason::MACHINE_SHUTDOWN))]),
         script(
             "stop-and-start",
