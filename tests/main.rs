@@ -8,6 +8,7 @@ mod fixtures;
 mod flight;
 mod full_disk;
 mod packaging;
+mod power_cut;
 mod recording;
 mod spec;
 mod stall;

@@ -235,7 +235,9 @@ impl Explorer {
 
     fn one(&mut self, told: &Told<'_>, cut: Cut, rest: &[Cut]) {
         let mut moments = told.trace.moments(told.tale.ended_ns);
-        let Some(moment) = moments.find(|moment| moment.ops == cut.ops) else { return };
+        let moment = moments.find(|moment| moment.ops == cut.ops);
+        let moment = moment.filter(|moment| cut.variant < cut.fault.variants(moment));
+        let moment = moment.unwrap_or_else(|| panic!("there is no cut {cut}"));
         let ledger = told.ledger.at(&told.tale, &told.trace, moment.ops);
         let wreck = cut.fault.wreck(&moment, &self.flash(&told.script.geometry), cut.variant);
         let (report, observed) =

@@ -87,6 +87,12 @@ pub fn next_run(number: u64) -> Run {
 /// All scripts.
 #[must_use]
 pub fn all() -> Vec<Script> {
+    calm().into_iter().chain(moody()).collect()
+}
+
+/// Scripts on a disk that does what it is told.
+#[must_use]
+pub fn calm() -> Vec<Script> {
     let script = |name, geometry, chapters| Script { name, geometry, chapters };
     let stop = |run: Run, reason| Run { end: End::Stop(reason), ..run };
     let hourly = |number, hours: u64| Run {
@@ -94,11 +100,6 @@ pub fn all() -> Vec<Script> {
         commit_ns: 480 * SECOND_NS,
         oom_kills: (1..=hours).map(|hour| hour * 30 - 7).collect(),
         ..run(number, hours * 3600)
-    };
-    let moody = |run: Run, from_s: u64, moods: &[(u64, u64, Mood)]| Chapter {
-        run,
-        moods: moods.to_vec(),
-        from_s,
     };
     vec![
         script("first-commits", mebibyte(), vec![chapter(run(1, 105))]),
@@ -154,6 +155,19 @@ pub fn all() -> Vec<Script> {
             )],
         ),
         script("precision", mebibyte(), vec![late(Run { precision: 5, ..run(1, 400) }, 300)]),
+    ]
+}
+
+/// Scripts on a disk that stalls, fails, fills up or goes.
+#[must_use]
+pub fn moody() -> Vec<Script> {
+    let script = |name, geometry, chapters| Script { name, geometry, chapters };
+    let moody = |run: Run, from_s: u64, moods: &[(u64, u64, Mood)]| Chapter {
+        run,
+        moods: moods.to_vec(),
+        from_s,
+    };
+    vec![
         script(
             "stall-9s",
             mebibyte(),
