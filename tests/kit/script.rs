@@ -69,6 +69,11 @@ fn run(number: u64, seconds: u64) -> Run {
     }
 }
 
+/// Samples that hardly compress: a frame holds a quarter as many.
+fn loud(number: u64, seconds: u64) -> Run {
+    Run { width: Width::Loud, ..run(number, seconds) }
+}
+
 fn chapter(run: Run) -> Chapter {
     Chapter { run, moods: Vec::new(), from_s: 0 }
 }
@@ -99,26 +104,15 @@ pub fn calm() -> Vec<Script> {
         interval_ns: 120 * SECOND_NS,
         commit_ns: 480 * SECOND_NS,
         oom_kills: (1..=hours).map(|hour| hour * 30 - 7).collect(),
-        ..run(number, hours * 3600)
+        ..loud(number, hours * 3600)
     };
     vec![
         script("first-commits", mebibyte(), vec![chapter(run(1, 105))]),
         script("seal", smallest(), vec![late(run(1, 425), 270)]),
-        script("tail-wraps", smallest(), vec![late(run(1, 2500), 2000)]),
-        script(
-            "history-wraps",
-            smallest(),
-            vec![late(run(1, 20_100), 19_500), chapter(run(2, 125))],
-        ),
+        script("tail-wraps", smallest(), vec![late(loud(1, 2500), 2000)]),
+        script("history-wraps", smallest(), vec![late(loud(1, 4300), 3700), chapter(run(2, 125))]),
         script("archive-wraps", smallest(), vec![late(hourly(1, 13), 36_000)]),
-        script(
-            "loud-seals",
-            mebibyte(),
-            vec![
-                late(Run { width: Width::Loud, ..run(1, 1450) }, 800),
-                chapter(Run { width: Width::Loud, ..run(2, 125) }),
-            ],
-        ),
+        script("loud-seals", mebibyte(), vec![late(loud(1, 1450), 800), chapter(loud(2, 125))]),
         script("restart", mebibyte(), vec![chapter(run(1, 135)), chapter(run(2, 85))]),
         script(
             "restart-same-boot",
@@ -128,10 +122,10 @@ pub fn calm() -> Vec<Script> {
         script(
             "restarts-of-a-full-tail",
             smallest(),
-            vec![late(run(1, 2090), 2080), late(run(2, 75), 0), chapter(run(3, 75))],
+            vec![late(loud(1, 2090), 2080), late(run(2, 75), 0), chapter(run(3, 75))],
         ),
         // The tail does not reach back to the first sealed frames.
-        script("restart-of-8-MiB", eight(), vec![late(run(1, 7500), 7480), chapter(run(2, 125))]),
+        script("restart-of-8-MiB", eight(), vec![late(loud(1, 7500), 7480), chapter(run(2, 125))]),
         script("stop", mebibyte(), vec![chapter(stop(run(1, 93), stop_reason::MACHINE_SHUTDOWN))]),
         script(
             "stop-and-start",
