@@ -5,9 +5,20 @@
 //! --test all power_cut::a_named_cut -- --show-output`. More of it:
 //! `cargo run --release -p flightrec-tests --example every_cut`.
 
+use std::sync::Arc;
+
+use flightrec_format::superblock::{Geometry, Superblock};
+use flightrec_recorder::create::fill;
 use flightrec_tests::cut::{HONEST, TREACHEROUS};
 use flightrec_tests::explore::{Explorer, Plan};
+use flightrec_tests::kernel::Width;
+use flightrec_tests::noise::Noise;
+use flightrec_tests::observed::Observed;
+use flightrec_tests::physics::Flash;
 use flightrec_tests::script::{self, Script};
+use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
+use flightrec_tests::sim_disk::SimDisk;
+use flightrec_tests::world::{Run, blank_with, record};
 
 /// Looks at about so many states of each script.
 fn explore(scripts: &[Script], states: usize) {
@@ -61,4 +72,59 @@ fn a_named_cut_is_replayed() {
     let mut explorer = Explorer::new(plan);
     explorer.replay(&line).unwrap();
     assert_eq!(explorer.tally.failures, []);
+}
+
+/// W1, B2: creation over an old recording, cut at every write: the old samples as they were, or a
+/// new recording that can be recorded into, or neither; never a mixture.
+#[test]
+fn every_cut_of_a_creation_leaves_the_old_recording_or_a_new_one_and_no_mixture() {
+    let geometry = Geometry::for_size(1 << 20).unwrap();
+    let clock = Arc::new(SimClock::new(30 * SECOND_NS, 1_795_333_133_000_000_000, true));
+    let old = SimDisk::new(blank_with(geometry), clock.clone());
+    let run = Run { compare_readings: true, width: Width::Narrow, ..Run::seconds(1, 300) };
+    let tale = Arc::new(record(&old, &clock, &run));
+    let clock = Arc::new(SimClock::new(SECOND_NS, 1_795_333_133_000_000_000, true));
+    let disk = SimDisk::new(old.durable(), clock.clone()).with_whole_trace();
+    let superblock = Superblock {
+        recording_id: [0x77; 16],
+        identity: [0; 16],
+        created_realtime_ns: 0,
+        geometry,
+        compatible_flags: 0,
+    };
+    let mut told = disk.clone();
+    fill::forget(&mut told, geometry.size).unwrap();
+    fill::overwrite(&mut told, geometry.size).unwrap();
+    fill::superblocks(&mut told, &superblock).unwrap();
+    let flash = Flash::straight(disk.durable().len());
+    let mut ends = [0; 3];
+    let mut noise = Noise(5);
+    for moment in disk.trace().moments(u64::MAX) {
+        for fault in HONEST {
+            let variants = fault.variants(&moment);
+            for _ in 0..variants.min(40) {
+                let wreck = fault.wreck(&moment, &flash, noise.below(variants));
+                let new = [0, 145, 255].map(|slot| Superblock::read(wreck.image.slot(slot)));
+                let is_new = new.contains(&Ok(superblock));
+                match Observed::of(&wreck.image, 0..0) {
+                    Err(_) => ends[0] += 1,
+                    Ok(observed) if is_new => {
+                        assert_eq!(observed.entries.len(), 0, "{fault}: old in new");
+                        ends[2] += 1;
+                    }
+                    Ok(observed) => {
+                        for sample in observed.samples() {
+                            let made = tale.made.iter().find(|made| made.tick == sample.tick);
+                            let read = sample.readings.iter().filter(|(series, _)| *series > 18);
+                            assert!(read.eq(&made.unwrap().readings), "{fault}: altered");
+                        }
+                        ends[1] += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(ends.iter().all(|count| *count > 20), "refused, old, new: {ends:?}");
+    let tale = record(&SimDisk::new(disk.durable(), clock.clone()), &clock, &run);
+    assert!(tale.acks.len() > 200);
 }

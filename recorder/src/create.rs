@@ -20,7 +20,7 @@ use crate::units::show_size;
 use crate::{facts, place, sys};
 
 mod existing;
-mod fill;
+pub mod fill;
 mod trouble;
 
 use trouble::{about, held, no_space, not_a_size, not_created};
@@ -197,7 +197,7 @@ fn make(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option<bo
         }
         fill::allocate(&file, size)?;
         let verified = fill::zeros(&file, size)?;
-        fill::superblocks(&file, superblock)?;
+        fill::superblocks(&mut &file, superblock)?;
         sys::rename_new(&new, path)?;
         Ok(verified)
     })();
@@ -235,7 +235,7 @@ fn replace(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option
         return Err(fail(&error));
     }
     let filled = (|| {
-        fill::forget(&file, metadata.len())?;
+        fill::forget(&mut &file, metadata.len())?;
         if place.kind == Kind::Btrfs {
             // Copy-on-write is turned off for an empty file, or not at all.
             file.set_len(0)?;
@@ -245,7 +245,7 @@ fn replace(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option
         file.set_permissions(fs::Permissions::from_mode(MODE)).ok();
         fill::allocate(&file, size)?;
         let verified = fill::zeros(&file, size)?;
-        fill::superblocks(&file, superblock)?;
+        fill::superblocks(&mut &file, superblock)?;
         Ok(verified)
     })();
     filled.map_err(|error: io::Error| {

@@ -14,7 +14,7 @@ pub trait Disk: Send {
     /// Reads at `offset`; fewer bytes than asked for only at the end.
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes whole slots at `offset`, from memory aligned to a page.
+    /// Writes whole slots at `offset`; a [`FileDisk`] from memory that is aligned to a page.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Makes durable what was written. After an error nothing since the last good sync counts
@@ -58,17 +58,7 @@ fn takes_direct(file: &File) -> bool {
 
 impl Disk for FileDisk {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while done < buffer.len() {
-            let place = buffer.get_mut(done..).unwrap_or_default();
-            match self.file.read_at(place, offset + u64::try_from(done).unwrap_or(0)) {
-                Ok(0) => break,
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_whole(&self.file, buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -78,6 +68,36 @@ impl Disk for FileDisk {
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Any file, through the page cache: for making a recording, where sizes change and bytes are many.
+impl Disk for &File {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_whole(self, buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_whole(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        let place = buffer.get_mut(done..).unwrap_or_default();
+        match file.read_at(place, offset + u64::try_from(done).unwrap_or(0)) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 /// Memory for direct I/O: whole pages, aligned to a page.

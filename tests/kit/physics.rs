@@ -3,6 +3,7 @@
 //! Everything that was acknowledged lies in the moment's settled image. Writes that no sync has
 //! covered are *open*, and the faults say what becomes of them, and of what lies around them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -238,25 +239,30 @@ fn torn(moment: &Moment, image: &mut Image, noise: &mut Noise, variant: u64, uni
     if reverse {
         order.reverse();
     }
-    for (number, (at, part)) in order.into_iter().enumerate().take(arrived + 1) {
+    let touched = order.iter().take(arrived + 1).enumerate();
+    // A slot is put back together when all its units are known.
+    let mut mixed: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    for (number, (at, part)) in touched {
         if number == arrived && !garbled {
             break;
         }
-        let patch = &moment.open[at].patch;
-        let new: Vec<u8> = patch.parts().flatten().copied().collect();
-        let first = patch.slots().start;
-        let bytes = part * unit..new.len().min((part + 1) * unit);
+        let patch = &moment.open[*at].patch;
+        let bytes = part * unit..(patch.slots().len() * SLOT).min((part + 1) * unit);
         for slot in bytes.start / SLOT..bytes.end.div_ceil(SLOT) {
-            let mut mixed = image.slot(first + slot).to_vec();
-            let within = bytes.start.max(slot * SLOT)..bytes.end.min((slot + 1) * SLOT);
-            let place = &mut mixed[within.start - slot * SLOT..within.end - slot * SLOT];
+            let here = patch.slots().start + slot;
+            let there = mixed.entry(here).or_insert_with(|| image.slot(here).to_vec());
+            let start = bytes.start.max(slot * SLOT) - slot * SLOT;
+            let end = bytes.end.min((slot + 1) * SLOT) - slot * SLOT;
             if number == arrived {
-                noise.fill(place);
+                noise.fill(&mut there[start..end]);
             } else {
-                place.copy_from_slice(&new[within]);
+                let new = patch.parts().nth(slot).expect("a part of it");
+                there[start..end].copy_from_slice(&new[start..end]);
             }
-            image.put(first + slot, &mixed);
         }
+    }
+    for (slot, bytes) in mixed {
+        image.put(slot, &bytes);
     }
 }
 

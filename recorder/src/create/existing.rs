@@ -81,7 +81,9 @@ fn occupant(file: &File, len: u64) -> io::Result<Occupant> {
         return Ok(Occupant::Empty);
     }
     let last = (len / 4096).saturating_sub(1);
-    if let Some(superblock) = [0, last].into_iter().find_map(|slot| superblock_at(file, slot)) {
+    if let Some(superblock) =
+        [0, last].into_iter().find_map(|slot| superblock_at(&mut &*file, slot))
+    {
         return Ok(Occupant::Recording(superblock));
     }
     let mut start = vec![0; START_SLOTS * SLOT_SIZE];
