@@ -13,6 +13,7 @@ use flightrec_format::event::EventKind;
 use flightrec_reader::gap::Cause;
 use flightrec_recorder::sample::SeriesNumber;
 
+use crate::cut::HONEST;
 use crate::kernel::{Made, marker};
 use crate::ledger::{Key, Ledger};
 use crate::observed::{Entry, Observed, Sample};
@@ -212,7 +213,9 @@ fn check_names(
     fault: Fault,
     report: &mut Report,
 ) {
-    if report.lost.is_empty() && !ledger.scarred {
+    // What an honest medium may lose is about to be written over, and no damage.
+    let honest = HONEST.contains(&fault) || gone.is_empty();
+    if report.lost.is_empty() && honest && !ledger.scarred {
         let damaged = observed.entries.iter().any(|e| matches!(e, Entry::Gap(Cause::Damaged)));
         if observed.gone > 0 || damaged {
             let alarm = format!("{} samples are said to be gone", observed.gone);
@@ -268,7 +271,10 @@ fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
         Some(last) if last < tick => {
             let commits = 1 + observed.doubtful_commits.get(&run).copied().unwrap_or(0);
             let bound_ns = commits * tale.run.commit_ns + 2 * tale.run.interval_ns;
-            (tick - last) * tale.run.interval_ns <= bound_ns || is_shown()
+            (tick - last) * tale.run.interval_ns <= bound_ns
+                // An island is left of a run whose end the history was written on over.
+                || ledger.due.get(&(run, tick)).is_some_and(|at| ledger.is_lapped(*at))
+                || is_shown()
         }
         Some(_) => false,
         // A first commit that is gone looks like one that never came.

@@ -247,12 +247,13 @@ fn round_changes(made: &mut [Made], bits: u32) {
     for made in made.iter_mut().filter(|_| bits > 0) {
         for (series, value) in made.readings.iter_mut().filter(|own| !EXACT.contains(&own.0)) {
             if let Some(last) = kept.get(series) {
-                let change = i128::from(*value) - i128::from(*last);
+                // Counters may come round.
+                let change = value.wrapping_sub(*last).cast_signed();
                 let size = change.unsigned_abs();
-                let spare = (0..128).find(|spare| size >> spare < 1 << bits).unwrap_or(0);
-                let rounded = i128::try_from(size >> spare << spare).expect("64 bits");
-                let rounded = if change < 0 { -rounded } else { rounded };
-                *value = u64::try_from(i128::from(*last) + rounded).expect("between the two");
+                let spare = (0..64).find(|spare| size >> spare < 1 << bits).unwrap_or(0);
+                let rounded = (size >> spare << spare).cast_signed();
+                let rounded = if change < 0 { rounded.wrapping_neg() } else { rounded };
+                *value = last.wrapping_add_signed(rounded);
             }
             kept.insert(*series, *value);
         }
