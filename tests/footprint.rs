@@ -18,7 +18,7 @@ use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
-use flightrec_recorder::slow::Slow;
+use flightrec_recorder::slow::{PERIOD, Slow};
 use flightrec_recorder::sources::{self, MACHINE, RANKS, Source};
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
@@ -178,7 +178,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let (mut sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
-    let slow = Slow::start(discovery).unwrap();
+    let slow = Slow::start(discovery, PERIOD).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {

@@ -12,5 +12,5 @@ mod packaging;
 mod power_cut;
 mod recording;
 mod spec;
-mod stall;
+mod threads;
 mod tidy;

@@ -17,6 +17,10 @@ pub const PAGE_SLOTS: u64 = 16;
 /// them lie in each lane, a flash page apart.
 pub const START_JUMP: u64 = 33;
 
+/// A card may lose its last few writes together, wherever they lie: where there is a choice, a copy
+/// is not overwritten until so many more were made.
+const SETTLED_WRITES: u64 = 8;
+
 /// What is known of one tail slot.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TailSlot {
@@ -26,6 +30,8 @@ pub struct TailSlot {
     pub last_tick: u64,
     /// Written by this run.
     pub own: bool,
+    /// How many frames had been given to the disk when it became free.
+    pub freed_at: u64,
 }
 
 /// The places of the frames to come.
@@ -38,6 +44,8 @@ pub struct Rings {
     tail: Box<[TailSlot]>,
     /// Slot of our newest tail frame: the samples of its commit stand nowhere else.
     newest: Option<u32>,
+    /// Frames given to the disk by this run.
+    writes: u64,
 }
 
 impl Rings {
@@ -48,7 +56,7 @@ impl Rings {
         (tail_next, history_next, archive_next): (u64, u64, u64),
         tail: Box<[TailSlot]>,
     ) -> Self {
-        Self { geometry, tail_next, history_next, archive_next, tail, newest: None }
+        Self { geometry, tail_next, history_next, archive_next, tail, newest: None, writes: 0 }
     }
 
     /// The geometry.
@@ -61,9 +69,18 @@ impl Rings {
     /// [`Self::make_room`].
     #[must_use]
     pub fn tail(&self) -> Option<Berth> {
+        self.tail_after(SETTLED_WRITES).or_else(|| self.tail_after(0))
+    }
+
+    /// The same, where what the slot held was sealed so many writes ago at least.
+    fn tail_after(&self, writes: u64) -> Option<Berth> {
         let lap = u64::from(self.geometry.lane_slots) * 2;
         (self.tail_next..self.tail_next + lap).find_map(|seq| {
             let slot = self.geometry.slot_of(Area::Tail, seq);
+            let place = self.tail.get(usize::try_from(slot).ok()?)?;
+            if place.freed_at > 0 && place.freed_at + writes > self.writes {
+                return None;
+            }
             (self.free_from(slot)? <= self.history_next).then_some(Berth { seq, slot })
         })
     }
@@ -73,7 +90,8 @@ impl Rings {
     pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {
         self.tail_next = berth.seq + 1;
         self.newest = Some(berth.slot);
-        let slot = TailSlot { free_from: u64::MAX, last_tick, own: true };
+        self.writes += 1;
+        let slot = TailSlot { free_from: u64::MAX, last_tick, own: true, freed_at: 0 };
         if let Some(place) = self.tail_slot(berth.slot) {
             *place = slot;
         }
@@ -88,6 +106,7 @@ impl Rings {
 
     /// A history frame of `slots` was given to the disk.
     pub fn history_written(&mut self, berth: Berth, slots: u16) {
+        self.writes += 1;
         self.history_next = berth.seq + u64::from(slots);
     }
 
@@ -97,6 +116,7 @@ impl Rings {
         for slot in &mut self.tail {
             if slot.own && slot.free_from == u64::MAX && slot.last_tick <= last_tick {
                 slot.free_from = free_from;
+                slot.freed_at = self.writes;
             }
         }
         let newest = self.newest.and_then(|slot| self.tail_slot(slot));
@@ -111,6 +131,7 @@ impl Rings {
         for slot in &mut self.tail {
             if !slot.own && slot.free_from == u64::MAX {
                 slot.free_from = free_from;
+                slot.freed_at = self.writes;
             }
         }
     }
@@ -198,7 +219,7 @@ mod tests {
     #[test]
     fn no_slot_is_used_within_a_page_of_an_unsealed_frame_of_another_run() {
         let mut rings = rings();
-        let dead = TailSlot { free_from: u64::MAX, last_tick: 7, own: false };
+        let dead = TailSlot { free_from: u64::MAX, last_tick: 7, own: false, freed_at: 0 };
         rings.tail[20] = dead;
         for tick in 0..300 {
             let Some(berth) = rings.tail() else { break };

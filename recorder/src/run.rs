@@ -17,7 +17,7 @@ use crate::recorder::{Ended, Plan, Recorder};
 use crate::resume::Starter;
 use crate::sample::Layout;
 use crate::sampler::Sampler;
-use crate::slow::Slow;
+use crate::slow::{self, Slow};
 use crate::sources::{self, MACHINE, RANKS};
 use crate::sys::{self, StaticCompressor};
 use crate::writer::{AckLog, Opener, Writer};
@@ -150,7 +150,8 @@ fn record(
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
     let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
-    let slow = Slow::start(discovery).map_err(|error| failed("cannot start a thread", &error))?;
+    let slow = Slow::start(discovery, slow::PERIOD)
+        .map_err(|error| failed("cannot start a thread", &error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;

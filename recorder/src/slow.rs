@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::sources::Discovery;
 
-/// How often it looks.
-const PERIOD: Duration = Duration::from_secs(10);
+/// How often it looks, in a service.
+pub const PERIOD: Duration = Duration::from_secs(10);
 
 /// Bytes of its stack.
 const STACK_SIZE: usize = 128 << 10;
@@ -20,12 +20,12 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Starts the thread.
-    pub fn start(mut discovery: Discovery) -> std::io::Result<Self> {
+    /// Starts the thread, which looks once in each `period`.
+    pub fn start(mut discovery: Discovery, period: Duration) -> std::io::Result<Self> {
         let (alive, ended) = sync_channel(1);
         std::thread::Builder::new().name("slow".into()).stack_size(STACK_SIZE).spawn(
             move || {
-                while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
                     discovery.look();
                 }
             },

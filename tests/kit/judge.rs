@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use flightrec_format::event::EventKind;
+use flightrec_format::frame::Header;
+use flightrec_format::place::Area;
+use flightrec_format::salvage::Mark;
 use flightrec_reader::gap::Cause;
 use flightrec_recorder::sample::SeriesNumber;
 
@@ -94,8 +97,10 @@ pub fn judge(
     let lost = lost.filter(|key| !is_left_to_its_fate(ledger, &observed, key.0));
     report.lost = lost.copied().collect();
     let since_ns = may_cost(fault, moment);
-    let beyond: Vec<Key> =
-        report.lost.iter().filter(|key| !is_since(ledger, **key, since_ns)).copied().collect();
+    let beyond = report.lost.iter().filter(|key| {
+        !is_since(ledger, **key, since_ns) && !is_in_last_seals(fault, moment, **key)
+    });
+    let beyond: Vec<Key> = beyond.copied().collect();
     if !beyond.is_empty() {
         report.violations.push(Violation::Lost(beyond));
     }
@@ -136,6 +141,20 @@ fn is_left_to_its_fate(ledger: &Ledger, observed: &Observed, run: u64) -> bool {
         _ => false,
     };
     is_short && observed.entries.iter().any(says_so)
+}
+
+/// Whether one of the writes that became noise sealed or salvaged the sample: its other copies may
+/// have been written over meanwhile.
+fn is_in_last_seals(fault: Fault, moment: &Moment, (run, tick): Key) -> bool {
+    let Fault::LastWrites(k) = fault else { return false };
+    let frames = moment.recent.iter().take(k).filter_map(|arrived| {
+        let slot = arrived.patch.parts().next()?;
+        let header = Header::read(slot).ok()?;
+        let sealed = header.area == Area::History || Mark::read(slot).is_some();
+        sealed.then_some(header)
+    });
+    let mut runs = frames.filter(|header| u64::from_le_bytes(header.run_id) == run);
+    runs.any(|header| (header.first_tick..=header.last_tick).contains(&tick))
 }
 
 fn is_since(ledger: &Ledger, (run, tick): Key, since_ns: Option<u64>) -> bool {

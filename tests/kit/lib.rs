@@ -11,6 +11,7 @@ pub mod broken;
 pub mod cut;
 pub mod example;
 pub mod explore;
+pub mod fake_proc;
 pub mod image;
 pub mod judge;
 pub mod kernel;
