@@ -7,6 +7,7 @@ mod create;
 mod fixtures;
 mod flight;
 mod full_disk;
+mod guarantees;
 mod long_life;
 mod packaging;
 mod power_cut;

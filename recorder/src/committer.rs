@@ -25,6 +25,8 @@ const ARCHIVE_NS: u64 = 3_600_000_000_000;
 struct Flight {
     /// Rows of the tail frame.
     tail: Option<(u64, u64)>,
+    /// Slot of the tail frame.
+    tail_slot: u32,
     /// Whether the tail frame left something out (W6).
     cut: bool,
     /// Row behind the last one of the history frame, and its last tick.
@@ -170,6 +172,7 @@ impl<C: Compressor> Committer<C> {
                 job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
                 self.rings.tail_written(berth, made.last_tick);
                 self.flight.tail = Some((made.first_row, made.end_row));
+                self.flight.tail_slot = berth.slot;
                 self.flight.cut = made.cut;
             }
         }
@@ -281,6 +284,9 @@ impl<C: Compressor> Committer<C> {
             return Landed::default();
         }
         self.salvage_out.clear();
+        if flight.tail.is_some() {
+            self.rings.tail_durable(flight.tail_slot);
+        }
         if let Some((end_row, last_tick)) = flight.sealed {
             self.maker.pass(rows, end_row);
             self.rings.history_durable(last_tick);

@@ -42,7 +42,7 @@ pub struct Rings {
     history_next: u64,
     archive_next: u64,
     tail: Box<[TailSlot]>,
-    /// Slot of our newest tail frame: the samples of its commit stand nowhere else.
+    /// Slot of our newest durable tail frame: the samples of its commit stand nowhere else.
     newest: Option<u32>,
     /// Frames given to the disk by this run.
     writes: u64,
@@ -89,12 +89,16 @@ impl Rings {
     /// seq is spent, and its slot may hold the only copy.
     pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {
         self.tail_next = berth.seq + 1;
-        self.newest = Some(berth.slot);
         self.writes += 1;
         let slot = TailSlot { free_from: u64::MAX, last_tick, own: true, freed_at: 0 };
         if let Some(place) = self.tail_slot(berth.slot) {
             *place = slot;
         }
+    }
+
+    /// The tail frame in this slot is durable.
+    pub fn tail_durable(&mut self, slot: u32) {
+        self.newest = Some(slot);
     }
 
     /// The place of a history frame of `slots`.
@@ -168,7 +172,7 @@ impl Rings {
     fn free_from(&self, slot: u32) -> Option<u64> {
         let place = self.tail.get(usize::try_from(slot).ok()?)?;
         // The samples of our newest commit stand in its frame alone. Lanes alternate by themselves,
-        // unless seqs are skipped.
+        // unless seqs are skipped, or spent on writes that failed.
         let apart = |newest: u32| u64::from(slot.abs_diff(newest)) >= PAGE_SLOTS;
         if place.free_from == u64::MAX || !self.newest.is_none_or(apart) {
             return None;

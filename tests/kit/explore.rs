@@ -48,8 +48,8 @@ pub struct Tally {
     pub states: HashSet<u64>,
     /// How many of them were struck in what.
     pub struck: BTreeMap<Struck, usize>,
-    /// Most acknowledged samples, and commits, that a fault has cost.
-    pub worst: BTreeMap<Fault, usize>,
+    /// Most acknowledged samples that a fault has cost, and most commits of the run under way.
+    pub worst: BTreeMap<Fault, (usize, usize)>,
     /// States per fault.
     pub tried: BTreeMap<Fault, usize>,
     /// What did not hold: the line that replays it, and what.
@@ -91,6 +91,11 @@ impl Explorer {
         let noise = Noise(plan.seed);
         let tally = Tally::default();
         Self { plan, tally, broken: None, remains: None, noise, tells: false }
+    }
+
+    /// Chooses by the seed of the plan from now on.
+    pub fn reseed(&mut self) {
+        self.noise = Noise(self.plan.seed);
     }
 
     /// Looks at every run of a script.
@@ -312,7 +317,7 @@ impl Explorer {
 
     fn note(&mut self, line: &str, fault: Fault, report: Report) {
         let worst = self.tally.worst.entry(fault).or_default();
-        *worst = (*worst).max(report.lost.len());
+        *worst = (worst.0.max(report.lost.len()), worst.1.max(report.lost_commits));
         for violation in report.violations {
             self.fail(line.to_owned(), violation);
         }

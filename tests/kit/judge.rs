@@ -62,6 +62,8 @@ impl fmt::Display for Violation {
 pub struct Report {
     /// Samples that were acknowledged, are not overwritten, and are gone.
     pub lost: Vec<Key>,
+    /// How many commits of the run under way had acknowledged some of them.
+    pub lost_commits: usize,
     /// What does not hold.
     pub violations: Vec<Violation>,
 }
@@ -96,6 +98,7 @@ pub fn judge(
     let lost = gone.iter().filter(|key| !ledger.is_lapped(ledger.due[key]));
     let lost = lost.filter(|key| !is_left_to_its_fate(ledger, &observed, key.0));
     report.lost = lost.copied().collect();
+    report.lost_commits = commits_of(ledger, &report.lost);
     let since_ns = may_cost(fault, moment);
     let beyond = report.lost.iter().filter(|key| {
         !is_since(ledger, **key, since_ns) && !is_in_last_seals(fault, moment, **key)
@@ -112,6 +115,14 @@ pub fn judge(
     (report, Some(observed))
 }
 
+/// Commits of the newest run that had acknowledged any of these.
+fn commits_of(ledger: &Ledger, lost: &[Key]) -> usize {
+    let Some(tale) = ledger.tales.last() else { return 0 };
+    let is_lost = |tick: u64| lost.contains(&(tale.run.number, tick));
+    let commits = tale.acks.iter().filter(|ack| is_lost(ack.tick)).map(|ack| ack.ops);
+    commits.collect::<BTreeSet<_>>().len()
+}
+
 /// Samples acknowledged from this boot time of the present run on may be gone; `None`: none may.
 fn may_cost(fault: Fault, moment: &Moment) -> Option<u64> {
     let acked = |back: usize| moment.recent.get(back).map(|arrived| arrived.acked_ns);
@@ -119,7 +130,7 @@ fn may_cost(fault: Fault, moment: &Moment) -> Option<u64> {
         Fault::Dropped | Fault::Sectors | Fault::Torn(_) | Fault::Reordered | Fault::Page(_) => {
             None
         }
-        Fault::Late => Some(moment.at_ns.saturating_sub(700_000_000)),
+        Fault::Late => Some(moment.from_ns.saturating_sub(700_000_000)),
         Fault::RolledBack => acked(0),
         Fault::LastWrites(k) | Fault::Stuck(k) => acked(k - 1),
         // What is in the unit, or in the slots, is gone; that all else is found is checked anyway.

@@ -181,7 +181,7 @@ fn lay_open(moment: &Moment, image: &mut Image, all: bool) {
 
 /// Acknowledged so recently that the card may have lied.
 fn late(moment: &Moment) -> usize {
-    let late = |acked_ns: u64| acked_ns.saturating_add(LATE_NS) > moment.at_ns;
+    let late = |acked_ns: u64| acked_ns.saturating_add(LATE_NS) > moment.from_ns;
     moment.recent.iter().take_while(|arrived| late(arrived.acked_ns)).count()
 }
 

@@ -173,6 +173,11 @@ pub fn moody() -> Vec<Script> {
             vec![moody(run(1, 305), 30, &[(35, 160, Mood::Slow(60 * SECOND_NS))])],
         ),
         script(
+            "stall-in-a-seal",
+            smallest(),
+            vec![moody(run(1, 365), 325, &[(325, 345, Mood::Slow(9 * SECOND_NS))])],
+        ),
+        script(
             "stall-3h",
             smallest(),
             vec![moody(run(1, 11_200), 30, &[(35, 60, Mood::Slow(10_800 * SECOND_NS))])],

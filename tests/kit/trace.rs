@@ -88,7 +88,9 @@ impl fmt::Display for Op {
 pub struct Moment {
     /// How many ops had begun; all but the last of them had ended.
     pub ops: usize,
-    /// The last moment of it: after that the next op begins, or a sync returns.
+    /// When it begins: the last of the ops has begun, or a sync has returned.
+    pub from_ns: u64,
+    /// When it ends: the next op begins, or a sync returns.
     pub at_ns: u64,
     /// What the medium holds for certain.
     pub settled: Image,
@@ -117,6 +119,7 @@ impl Trace {
     pub fn moments(&self, end_ns: u64) -> impl Iterator<Item = Moment> {
         let mut now = Moment {
             ops: 0,
+            from_ns: 0,
             at_ns: 0,
             settled: self.base.clone(),
             open: Vec::new(),
@@ -128,6 +131,11 @@ impl Trace {
             let next_ns = self.ops.get(count).map_or(end_ns, Op::begun_ns);
             now.ops = count;
             now.at_ns = next_ns.min(end_ns);
+            now.from_ns = match count.checked_sub(1).and_then(|last| self.ops.get(last)) {
+                Some(Op::Sync { to_ns, .. }) => *to_ns,
+                Some(Op::Write(write)) => write.at_ns,
+                None => 0,
+            };
             match count.checked_sub(1).and_then(|last| self.ops.get(last)) {
                 None => {}
                 Some(op) if op.begun_ns() > end_ns => return None,
