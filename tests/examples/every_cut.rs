@@ -20,8 +20,7 @@ const QUOTA: usize = 4000;
 /// Scripts of which every outcome of every cut is looked at: the combinations of old, new and noise
 /// in the sectors of each slot that was being written are 3 to the power of 8, and in a seal there
 /// are three slots, the others all old, all new or all noise.
-const EXHAUSTIVE: &[&str] =
-    &["first-commits", "seal", "restart", "stop", "stall-9s", "stall-in-a-seal"];
+const EXHAUSTIVE: &[&str] = &["stall-in-a-seal", "stall-9s", "restart", "seal"];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -49,7 +48,9 @@ fn main() -> ExitCode {
         .collect();
     let begun_ns = SystemClock.boottime_ns();
     let mut explorer = Explorer::new(plan);
-    for script in scripts.iter().filter(|script| EXHAUSTIVE.contains(&script.name)) {
+    // Stalls first: where nothing has stalled yet, the states are the same, and count once.
+    let named = |name: &&str| scripts.iter().find(|script| script.name == *name);
+    for script in EXHAUSTIVE.iter().filter_map(named) {
         let plan = &mut explorer.plan;
         (plan.variants_max, plan.restart_each, plan.states_max) = (100_000, 0, states);
         explorer.script(script);

@@ -301,7 +301,11 @@ fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
         Some(last) if last < tick => {
             let commits = 1 + observed.doubtful_commits.get(&run).copied().unwrap_or(0);
             let bound_ns = commits * tale.run.commit_ns + 2 * tale.run.interval_ns;
+            // One commit that is gone looks like one that never came, however much it held.
+            let acks = tale.acks.iter().filter(|ack| (last + 1..=tick).contains(&ack.tick));
+            let gone: BTreeSet<usize> = acks.map(|ack| ack.ops).collect();
             (tick - last) * tale.run.interval_ns <= bound_ns
+                || u64::try_from(gone.len()).is_ok_and(|gone| gone <= commits)
                 // An island is left of a run whose end the history was written on over.
                 || ledger.due.get(&(run, tick)).is_some_and(|at| ledger.is_lapped(*at))
                 || is_shown()

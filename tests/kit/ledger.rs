@@ -163,14 +163,24 @@ fn whole_frame(image: &Image, slot: usize) -> Vec<u8> {
 /// Where a frame ends in the history, if it lies there, and the frame if it is whole.
 fn file(geometry: &Geometry, slot: usize, bytes: &[u8]) -> Option<(u64, Option<Filed>)> {
     let header = Header::read(bytes).ok()?;
-    let (area, _) = geometry.locate(u64::try_from(slot).ok()?)?;
+    let (area, index) = geometry.locate(u64::try_from(slot).ok()?)?;
     let mark = Mark::read(bytes).filter(|_| header.area == Area::Tail);
+    // Half a salvage copy may be a whole frame, but without its mark it is in no place (9.1).
+    let placed = match mark {
+        Some(mark) => mark.area == area && geometry.slot_of(area, mark.seq) == index,
+        None => header.area == area && geometry.slot_of(area, header.seq) == index,
+    };
+    if !placed {
+        return None;
+    }
     let end = match (area, mark) {
         (Area::History, Some(mark)) => mark.seq + 1,
         (Area::History, None) => header.seq + u64::from(header.slots),
         _ => 0,
     };
-    let whole = header.payload(bytes).is_some() && bytes.len() == usize::from(header.slots) * SLOT;
+    let whole = placed
+        && header.payload(bytes).is_some()
+        && bytes.len() == usize::from(header.slots) * SLOT;
     let frame = (whole && header.area != Area::Archive).then(|| Filed {
         patch: Patch::new(slot, bytes),
         run: u64::from_le_bytes(header.run_id),
