@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use flightrec_format::frame::Header;
+use flightrec_format::place::Area;
 use flightrec_format::superblock::{Geometry, Superblock};
 use flightrec_recorder::create::fill;
 use flightrec_tests::cut::{HONEST, TREACHEROUS};
@@ -127,4 +129,34 @@ fn every_cut_of_a_creation_leaves_the_old_recording_or_a_new_one_and_no_mixture(
     assert!(ends.iter().all(|count| *count > 20), "refused, old, new: {ends:?}");
     let tale = record(&SimDisk::new(disk.durable(), clock.clone()), &clock, &run);
     assert!(tale.acks.len() > 200);
+}
+
+/// A forged frame, with checksums that hold, whose seq is the last of all: the recorder goes on.
+#[test]
+fn a_forged_seq_does_not_stop_the_recorder() {
+    let geometry = Geometry::for_size(1 << 20).unwrap();
+    let clock = || Arc::new(SimClock::new(30 * SECOND_NS, 1_795_333_133_000_000_000, true));
+    let first = clock();
+    let disk = SimDisk::new(blank_with(geometry), first.clone());
+    record(&disk, &first, &Run::seconds(1, 200));
+    let mut image = disk.durable();
+    for slot in 0..image.len() {
+        let mut bytes = image.slot(slot).to_vec();
+        let Ok(mut header) = Header::read(&bytes) else { continue };
+        let lap = match header.area {
+            Area::Tail => u64::from(geometry.lane_slots) * 2,
+            Area::Archive => u64::from(geometry.archive_slots),
+            Area::History => u64::from(geometry.history_slots),
+        };
+        // The same slot, as late as can be.
+        header.seq += (u64::MAX - header.seq) / lap * lap;
+        if header.slots == 1 {
+            header.seal(&mut bytes);
+            image.put(slot, &bytes);
+        }
+    }
+    let second = clock();
+    let disk = SimDisk::new(image, second.clone());
+    let tale = record(&disk, &second, &Run { boot: 2, ..Run::seconds(2, 400) });
+    assert!(tale.acks.len() > 380, "{:?}", tale.ended);
 }

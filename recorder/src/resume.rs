@@ -22,6 +22,9 @@ const CHUNK_SLOTS: usize = 64;
 /// A dead run this short is salvaged only within a share of the history.
 const SHORT_RUN_NS: u64 = 60_000_000_000;
 
+/// No recorder counts so far; a forged frame that says so must not make ours overflow.
+const SEQ_END: u64 = 1 << 62;
+
 /// Who starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Starter {
@@ -187,12 +190,13 @@ impl Survey {
         mut whole: impl FnMut(&Header) -> bool,
     ) {
         let placed = header.area == area
-            && header.seq > 0
+            && (1..SEQ_END).contains(&header.seq)
             && header.slot == slot
             && geometry.slot_of(area, header.seq) == slot;
         let mark = Mark::read(bytes).filter(|mark| {
             header.area == Area::Tail
                 && mark.area == area
+                && (1..SEQ_END).contains(&mark.seq)
                 && geometry.slot_of(area, mark.seq) == slot
         });
         // A seq that was spent counts even if its payload is torn: it is never used again.
