@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use flightrec_recorder::clock::{Clock, Signal};
+use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::disk::Disk;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
@@ -42,10 +42,10 @@ impl Gate {
     fn pass(&self) {
         let mut open = self.open.lock().unwrap();
         while !*open {
-            self.waiting.store(true, Ordering::SeqCst);
+            self.waiting.store(true, SeqCst);
             open = self.changed.wait(open).unwrap();
         }
-        self.waiting.store(false, Ordering::SeqCst);
+        self.waiting.store(false, SeqCst);
     }
 
     fn set_open(&self) {
@@ -54,7 +54,7 @@ impl Gate {
     }
 
     fn is_waited_at(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst)
+        self.waiting.load(SeqCst)
     }
 }
 
@@ -75,10 +75,10 @@ impl Disk for GatedDisk {
     }
 }
 
-/// A simulated clock that stands still until something real has happened, at the times given.
+/// A simulated clock that lets something real happen before it moves; it is told the boot time.
 struct Paced {
     clock: Arc<SimClock>,
-    until: Vec<(u64, Box<dyn Fn() + Send + Sync>)>,
+    before: Box<dyn Fn(u64) + Send + Sync>,
 }
 
 impl Clock for Paced {
@@ -99,12 +99,7 @@ impl Clock for Paced {
     }
 
     fn wait(&self, deadline_ns: u64) -> Option<Signal> {
-        let now_ns = self.boottime_ns();
-        for (at_ns, happen) in &self.until {
-            if (now_ns + 1..=deadline_ns).contains(at_ns) {
-                happen();
-            }
-        }
+        (self.before)(self.boottime_ns());
         self.clock.wait(deadline_ns)
     }
 }
@@ -166,42 +161,35 @@ fn an_hour_in_which_the_writer_is_stopped_costs_no_tick() {
     let gate = Arc::new(Gate::default());
     let clock = Arc::new(SimClock::new(BEGIN_NS, 1_795_333_133_000_000_000, true));
     let disk = SimDisk::new(blank_recording(MIB), clock.clone());
-    let (stuck, opened, settled) = (gate.clone(), gate.clone(), disk.clone());
-    let was_stuck = Arc::new(AtomicBool::new(false));
-    let noted = was_stuck.clone();
-    let hour_ns = BEGIN_NS + HOUR_S * SECOND_NS;
+    let (watched, settled) = (gate.clone(), disk.clone());
+    // Boot times at which the writer was seen to hang in its first sync, and was let go.
+    let (stuck_ns, let_go_ns) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (stuck, let_go) = (stuck_ns.clone(), let_go_ns.clone());
     let paced: Arc<dyn Clock> = Arc::new(Paced {
         clock,
-        until: vec![
-            // The writer's first sync waits before the third tick comes.
-            (
-                BEGIN_NS + 3 * SECOND_NS,
-                Box::new(move || {
-                    assert!(wait_until(|| stuck.is_waited_at()), "no sync came");
-                }),
-            ),
-            // At the end of the hour it still does; then the disk is back.
-            (
-                hour_ns,
-                Box::new(move || {
-                    noted.store(opened.is_waited_at(), Ordering::SeqCst);
-                    opened.set_open();
-                }),
-            ),
-            (
-                hour_ns + 2 * SECOND_NS,
-                Box::new(move || {
-                    assert!(wait_until(|| settled.counts().0 > 0), "the sync did not return");
-                }),
-            ),
-        ],
+        before: Box::new(move |now_ns| {
+            let (since_ns, until_ns) = (stuck.load(SeqCst), let_go.load(SeqCst));
+            if since_ns == 0 {
+                // Until then the writer gets a little real time between two ticks.
+                SystemClock.wait(SystemClock.boottime_ns() + 5_000_000);
+                stuck.store(if watched.is_waited_at() { now_ns } else { 0 }, SeqCst);
+            } else if until_ns == 0 && now_ns >= since_ns + HOUR_S * SECOND_NS {
+                assert!(watched.is_waited_at(), "the writer did not hang all the time");
+                watched.set_open();
+                let_go.store(now_ns, SeqCst);
+                assert!(wait_until(|| settled.counts().0 > 0), "the sync did not return");
+            }
+        }),
     });
     let kernel = Arc::new(FakeProc::default());
     let gated: Box<dyn Disk> = Box::new(GatedDisk(disk, gate));
-    let (ticks, ended) = record(&kernel, &paced, (gated, None), HOUR_S + 60, false);
-    assert!(was_stuck.load(Ordering::SeqCst), "the writer was not stopped: nothing was shown");
-    assert_none_missing(&ticks, HOUR_S + 60);
-    assert_eq!(ended.samples, HOUR_S + 60);
+    // Enough for the writer to come that far, for the hour, and for what follows.
+    let seconds = HOUR_S + 600;
+    let (ticks, ended) = record(&kernel, &paced, (gated, None), seconds, false);
+    let hour_ns = let_go_ns.load(SeqCst).saturating_sub(stuck_ns.load(SeqCst));
+    assert!(hour_ns >= HOUR_S * SECOND_NS, "the writer was not stopped: nothing was shown");
+    assert_none_missing(&ticks, seconds);
+    assert_eq!(ended.samples, seconds);
 }
 
 #[test]
@@ -211,17 +199,18 @@ fn an_hour_in_which_the_slow_thread_is_stopped_costs_no_tick() {
     let disk = SimDisk::new(blank_recording(MIB), clock.clone());
     let (adding, hanging) = (kernel.clone(), kernel.clone());
     let fifo = |kernel: &FakeProc| kernel.path("sys/block/sdx/size");
+    let added = AtomicBool::new(false);
     let paced: Arc<dyn Clock> = Arc::new(Paced {
         clock,
-        until: vec![(
-            BEGIN_NS + 3 * SECOND_NS,
-            Box::new(move || {
-                // A disk comes whose file answers nobody: a FIFO without a writer.
-                std::fs::create_dir(adding.path("sys/block/sdx")).unwrap();
-                let made = Command::new("mkfifo").arg(fifo(&adding)).status().unwrap();
-                assert!(made.success());
-            }),
-        )],
+        before: Box::new(move |now_ns| {
+            if now_ns < BEGIN_NS + 3 * SECOND_NS || added.swap(true, SeqCst) {
+                return;
+            }
+            // A disk comes whose file answers nobody: a FIFO without a writer.
+            std::fs::create_dir(adding.path("sys/block/sdx")).unwrap();
+            let made = Command::new("mkfifo").arg(fifo(&adding)).status().unwrap();
+            assert!(made.success());
+        }),
     });
     let of_disk = disk.clock();
     let sim: Box<dyn Disk> = Box::new(disk);
