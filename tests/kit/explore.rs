@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::noise::Noise;
 use crate::physics::{Fault, Flash, Wreck};
 use crate::script::{BEGIN_NS, Chapter, Script, next_run};
-use crate::sim_clock::SimClock;
+use crate::sim_clock::{SECOND_NS, SimClock};
 use crate::sim_disk::{Mood, SimDisk};
 use crate::trace::{Moment, Trace};
 use crate::world::{Adapter, Tale, blank_with, record_through};
@@ -179,7 +179,7 @@ impl Explorer {
         let disk = SimDisk::new(image.clone(), clock.clone()).with_whole_trace();
         disk.make_bad(unreadable.start * SLOT..unreadable.end * SLOT);
         for (from_s, to_s, mood) in &chapter.moods {
-            let at_ns = |seconds: &u64| BEGIN_NS + seconds * crate::sim_clock::SECOND_NS;
+            let at_ns = |seconds: &u64| BEGIN_NS + seconds * SECOND_NS;
             disk.be(at_ns(from_s)..at_ns(to_s), *mood);
         }
         let broken = self.broken;
@@ -212,7 +212,7 @@ impl Explorer {
 
     /// Every moment of a run.
     fn moments(&mut self, told: &Told<'_>, from_s: u64) {
-        let from_ns = BEGIN_NS + from_s * crate::sim_clock::SECOND_NS;
+        let from_ns = BEGIN_NS + from_s * SECOND_NS;
         for moment in told.trace.moments(told.tale.ended_ns) {
             if moment.at_ns < from_ns {
                 continue;
@@ -293,7 +293,10 @@ impl Explorer {
         cut: Cut,
     ) -> Told<'a> {
         let number = told.tale.run.number + 1;
-        let chapter = Chapter { run: next_run(number), moods: Vec::new(), from_s: 0 };
+        // Told by the cut, so that the line replays it: every third disk stalls.
+        let stalls = (count(cut.ops) + cut.variant).is_multiple_of(3);
+        let moods = if stalls { vec![(20, 60, Mood::Slow(9 * SECOND_NS))] } else { Vec::new() };
+        let chapter = Chapter { run: next_run(number), moods, from_s: 0 };
         let (tale, trace) = self.record(
             told.script.geometry,
             (&wreck.image, wreck.unreadable.clone()),

@@ -175,7 +175,7 @@ pub fn moody() -> Vec<Script> {
         script(
             "stall-in-a-seal",
             smallest(),
-            vec![moody(run(1, 365), 325, &[(325, 345, Mood::Slow(9 * SECOND_NS))])],
+            vec![moody(run(1, 335), 295, &[(295, 315, Mood::Slow(9 * SECOND_NS))])],
         ),
         script(
             "stall-3h",
