@@ -37,6 +37,8 @@ pub enum Violation {
     Misordered(Key),
     /// A sample that stands in a frame that is whole, and was not found.
     Overlooked(Key),
+    /// An event that a sample came with is not there, or one that no sample came with is.
+    Events(Key),
     /// More is gone than this fault may cost.
     Lost(Vec<Key>),
     /// What is gone is not named.
@@ -88,6 +90,7 @@ pub fn judge(
         }
     };
     check_truth(ledger, &observed, &mut report);
+    check_events(ledger, &observed, &mut report);
     let found: BTreeSet<Key> = observed.keys().collect();
     for key in ledger.in_whole_frames(&wreck.image, &wreck.unreadable) {
         if !found.contains(&key) {
@@ -203,6 +206,29 @@ fn check_truth(ledger: &Ledger, observed: &Observed, report: &mut Report) {
     if observed.differing > 0 {
         let readings = format!("{} readings differ between copies", observed.differing);
         report.violations.push(Violation::FalseAlarm(readings));
+    }
+}
+
+/// F4: a frame that holds a sample holds the events of its tick. The first sample of a run comes with
+/// its start, and one at which the kernel has killed with that.
+fn check_events(ledger: &Ledger, observed: &Observed, report: &mut Report) {
+    let events = observed.entries.iter().filter_map(|entry| match entry {
+        Entry::Event(run, tick, kind, _) => Some((*kind, (*run, *tick))),
+        _ => None,
+    });
+    let told: BTreeSet<(EventKind, Key)> = events.collect();
+    for kind in [EventKind::RUN_START, EventKind::OOM_KILL] {
+        let kills = |key: Key| ledger.tale(key.0).is_some_and(|t| t.run.oom_kills.contains(&key.1));
+        let first = |tale: &Tale| tale.made.first().map(|made| made.tick);
+        let starts = |key: Key| ledger.tale(key.0).and_then(|t| first(t)) == Some(key.1);
+        let is_due = |key: Key| match kind {
+            EventKind::RUN_START => starts(key),
+            _ => kills(key) && !starts(key),
+        };
+        let silent = observed.keys().find(|key| is_due(*key) && !told.contains(&(kind, *key)));
+        let strange = told.iter().find(|(own, key)| *own == kind && !is_due(*key));
+        let wrong = silent.or(strange.map(|(_, key)| *key));
+        report.violations.extend(wrong.map(Violation::Events));
     }
 }
 
