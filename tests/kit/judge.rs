@@ -14,6 +14,7 @@ use flightrec_format::frame::Header;
 use flightrec_format::place::Area;
 use flightrec_format::salvage::Mark;
 use flightrec_reader::gap::Cause;
+use flightrec_reader::scan::Verdict;
 use flightrec_recorder::sample::SeriesNumber;
 
 use crate::cut::HONEST;
@@ -322,7 +323,10 @@ fn names(observed: &Observed, (run, tick): Key) -> bool {
 fn ends_before(ledger: &Ledger, observed: &Observed, (run, tick): Key) -> bool {
     let last = observed.samples().filter(|sample| sample.run == run).map(|s| s.tick).max();
     let Some(tale) = ledger.tale(run) else { return false };
-    let is_shown = || observed.damage.iter().map(|place| place.count).sum::<u64>() > 1;
+    // What cannot be read is never taken for the write that was in flight.
+    let unreadable = || observed.damage.iter().any(|place| place.verdict == Verdict::Unreadable);
+    let is_shown =
+        || observed.damage.iter().map(|place| place.count).sum::<u64>() > 1 || unreadable();
     match last {
         Some(last) if last < tick => {
             let commits = 1 + observed.doubtful_commits.get(&run).copied().unwrap_or(0);
