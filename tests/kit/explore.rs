@@ -250,7 +250,8 @@ impl Explorer {
         let lost = !report.lost.is_empty();
         self.note(&format!("{}{}:{cut}", told.before, told.script.name), cut.fault, report);
         let Some(observed) = observed else { return };
-        let ledger = ledger.after(&wreck.image, &observed, lost);
+        let mut ledger = ledger.after(&wreck.image, &observed, lost);
+        ledger.blind |= !wreck.unreadable.is_empty();
         let next = self.restart(told, &ledger, &wreck, cut);
         if let [first, rest @ ..] = rest {
             self.one(&next, *first, rest);
@@ -278,7 +279,8 @@ impl Explorer {
         self.note(&line, cut.fault, report);
         let turn = self.plan.restart_each > 0 && self.noise.below(self.plan.restart_each) == 0;
         if let Some(observed) = observed.filter(|_| fine && turn && told.depth < self.plan.depth) {
-            let ledger = ledger.after(&wreck.image, &observed, lost);
+            let mut ledger = ledger.after(&wreck.image, &observed, lost);
+            ledger.blind |= !wreck.unreadable.is_empty();
             let next = self.restart(told, &ledger, &wreck, cut);
             self.moments(&next, 0);
         }

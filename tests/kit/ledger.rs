@@ -41,6 +41,8 @@ pub struct Ledger {
     pub history_end: u64,
     /// Whether an earlier cut has cost something, which the reader goes on to name.
     pub scarred: bool,
+    /// Whether a run began while some slots could not be read: it could not count on from there.
+    pub blind: bool,
     filed: Vec<Filed>,
 }
 
@@ -54,6 +56,7 @@ impl Ledger {
             due: BTreeMap::new(),
             history_end: 0,
             scarred: false,
+            blind: false,
             filed: Vec::new(),
         }
     }
@@ -81,6 +84,7 @@ impl Ledger {
             due: due.collect(),
             history_end,
             scarred: self.scarred || lost,
+            blind: self.blind,
             filed,
         }
     }
