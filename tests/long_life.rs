@@ -108,7 +108,13 @@ fn live(seed: u64, runs: u64) {
             !(same_boot && matches!(what, Violation::Misordered(_)))
         });
         let violations: Vec<_> = violations.collect();
-        assert!(violations.is_empty(), "{told}, {fault}: {violations:?}");
+        if !violations.is_empty() {
+            // Whoever asks for one life wants to see how it ended.
+            for op in trace.ops.iter().filter(|_| std::env::var_os("FLIGHTREC_SEED").is_some()) {
+                eprintln!("{op}");
+            }
+        }
+        assert!(violations.is_empty(), "{told}, {fault} {variant}: {violations:?}");
         ledger = there.after(&wreck.image, &observed.unwrap(), !report.lost.is_empty());
         image = wreck.image;
     }

@@ -52,6 +52,10 @@ class Sample:
         frame = self.copies[0].frame
         return frame.history_seq() + frame.header.slots if frame.history_seq() else None
 
+    def stands_only_in(self, seq):
+        """Whether all copies stand in the tail frame `seq`, or in salvaged copies of it."""
+        return all(copy.frame.header.area == TAIL and copy.frame.header.seq == seq for copy in self.copies)
+
     def behind(self, lap):
         """Whether the history was written on over what followed it: the lap ends at the seq `lap` (V6)."""
         end = self.history_end()
@@ -69,6 +73,7 @@ class Run:
     run_id: bytes
     samples: dict = field(default_factory=dict)  # tick -> Sample
     events: dict = field(default_factory=dict)  # Event -> interval_ns; the key is R6, so copies fall together
+    newest_tail_seq: int = 0  # of its live tail frames, salvaged ones included
 
     def start_ns(self):
         if self.samples:
@@ -105,6 +110,8 @@ class Timeline:
         if not body.ticks and not body.events:
             return
         run = boot.runs.setdefault(header.run_id, Run(boot, header.run_id))
+        if header.area == TAIL:
+            run.newest_tail_seq = max(run.newest_tail_seq, header.seq)
         for index, (tick, vitals) in enumerate(zip(body.ticks, body.vitals())):
             run.samples.setdefault(tick, Sample(tick, [])).copies.append(Copy(frame, index, vitals))
         for event in body.events:
@@ -198,6 +205,8 @@ def gap_cause(a, run_a, b, run_b, lap):  # V6
         return None
     taken, dropped = b.grew(a, "recorder.samples"), b.grew(a, "recorder.dropped_samples")
     if dropped > 0 and dropped == taken - 1:
+        return "not durable"
+    if taken > 1 and b.stands_only_in(run_b.newest_tail_seq):
         return "not durable"
     if taken > 1:
         return "overwritten" if a.behind(lap) else "damaged"

@@ -112,12 +112,16 @@ pub fn between(timeline: &mut Timeline, a: &Stand, b: &Stand) -> Option<Gap> {
         let cause = if stopped { Cause::RecorderStopped } else { Cause::RecorderOff };
         return Some(Gap { from_ns, to_ns, boot, cause });
     }
-    let cause = within(&a.sample, &b.sample, timeline.passed)?;
+    // Only where ticks are missing: it takes a look at all frames of the run.
+    let missing = a.sample.tick.checked_add(1).is_some_and(|next| next < b.sample.tick);
+    let newest = if missing { timeline.newest_tail_seq(b.at) } else { None };
+    let cause = within(&a.sample, &b.sample, timeline.passed, newest)?;
     Some(Gap { from_ns, to_ns, boot, cause })
 }
 
-/// The cause of missing ticks within one run; `passed` as in [`Timeline`].
-fn within(a: &Joined, b: &Joined, passed: Option<i128>) -> Option<Cause> {
+/// The cause of missing ticks within one run; `passed` as in [`Timeline`], `newest` the seq of the
+/// run's newest tail frame: what it brought along after a stall may never have been durable.
+fn within(a: &Joined, b: &Joined, passed: Option<i128>, newest: Option<u64>) -> Option<Cause> {
     if a.tick.checked_add(1).is_none_or(|next| next >= b.tick) {
         return None;
     }
@@ -132,7 +136,8 @@ fn within(a: &Joined, b: &Joined, passed: Option<i128>) -> Option<Cause> {
         ends.zip(passed).is_some_and(|(end, passed)| end <= passed.saturating_add(LAP_EDGE_SLOTS))
     };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
-    Some(if dropped > 0 && dropped == taken - 1 {
+    let unacknowledged = taken > 1 && newest.is_some_and(|seq| b.stands_only_in(seq));
+    Some(if unacknowledged || (dropped > 0 && dropped == taken - 1) {
         Cause::NotDurable
     } else if taken > 1 && behind_the_lap() {
         Cause::Overwritten

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use flightrec_format::event::{Event, EventKind};
+use flightrec_format::place::Area;
 
 use crate::recover::{Decoded, Entities, Reading, Recover};
 use crate::scan::Frame;
@@ -88,6 +89,14 @@ impl Joined {
         let time_ns =
             u128::from(tick) * u128::from(interval_ns) + u128::from(vitals.late_ms) * 1_000_000;
         Some(Self { tick, time_ns, interval_ns, vitals, history_end, copies })
+    }
+
+    /// Whether all copies stand in the tail frame `seq`, or copies of it.
+    #[must_use]
+    pub fn stands_only_in(&self, seq: u64) -> bool {
+        let is_it =
+            |(frame, _): &SampleCopy| frame.header.area == Area::Tail && frame.header.seq == seq;
+        self.copies.iter().all(is_it)
     }
 
     /// The same without its copies, which keep whole frames in memory.

@@ -175,6 +175,20 @@ impl Timeline {
         self.boots.get(boot)?.runs.get(run)
     }
 
+    /// The seq of the newest live frame of a run in the tail, or copied from there.
+    pub fn newest_tail_seq(&mut self, (boot, run): (usize, usize)) -> Option<u64> {
+        let frames = &self.boots.get(boot)?.runs.get(run)?.frames;
+        let mut before = u64::MAX;
+        loop {
+            let of_tail = frames.iter().filter(|frame| frame.area == Area::Tail);
+            let newest = of_tail.filter(|f| f.seq < before).max_by_key(|frame| frame.seq)?;
+            if self.recover.load(newest).is_some() {
+                return Some(newest.seq);
+            }
+            before = newest.seq;
+        }
+    }
+
     /// The samples `from ..= to` of a run.
     #[must_use]
     pub fn merge(&self, boot: usize, run: usize, from: u64, to: u64) -> Merge {

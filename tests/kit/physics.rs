@@ -112,7 +112,9 @@ impl Fault {
             },
             Self::LastWrites(_) => 2,
             Self::RolledBack => u64::from(recent + open >= 3) + u64::from(open > 0 && recent >= 3),
-            Self::Page(size) | Self::EraseUnit(size) => slots * count(size.min(GRIDS)) * 2,
+            Self::Page(size) | Self::EraseUnit(size) => {
+                count(slots_in_flight(moment).count()) * count(size.min(GRIDS)) * 2
+            }
             Self::Unreadable(size) => count(moment.settled.len().div_ceil(size)),
         }
     }
@@ -153,7 +155,8 @@ impl Fault {
                 let grids = count(size.min(GRIDS));
                 lay_open(moment, &mut image, variant % 2 == 1);
                 let grid = index(variant / 2 % grids) * (size / size.min(GRIDS));
-                let (_, slot) = open_slots(moment).nth(index(variant / 2 / grids)).expect("a slot");
+                let at = index(variant / 2 / grids);
+                let slot = slots_in_flight(moment).nth(at).expect("a slot");
                 let page = flash.page(slot, size, grid);
                 for slot in page {
                     image.garble(slot, &mut noise);
@@ -173,6 +176,11 @@ impl Fault {
 fn open_slots(moment: &Moment) -> impl Iterator<Item = (usize, usize)> {
     let writes = moment.open.iter().enumerate();
     writes.flat_map(|(at, write)| write.patch.slots().map(move |slot| (at, slot)))
+}
+
+/// Slots that are being programmed at this moment.
+fn slots_in_flight(moment: &Moment) -> impl Iterator<Item = usize> {
+    moment.open.iter().skip(moment.failed).flat_map(|write| write.patch.slots())
 }
 
 fn lay_open(moment: &Moment, image: &mut Image, all: bool) {

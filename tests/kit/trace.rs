@@ -96,6 +96,8 @@ pub struct Moment {
     pub settled: Image,
     /// Writes that may have arrived or not, in order.
     pub open: Vec<Write>,
+    /// How many of them, the first ones, are left from syncs that failed: they are not in flight.
+    pub failed: usize,
     /// Writes that have arrived for certain, newest first.
     pub recent: Vec<Arrived>,
 }
@@ -123,6 +125,7 @@ impl Trace {
             at_ns: 0,
             settled: self.base.clone(),
             open: Vec::new(),
+            failed: 0,
             recent: Vec::new(),
         };
         // Of these writes the next good sync makes certain only those from here on.
@@ -166,6 +169,7 @@ impl Trace {
                     fresh = now.open.len();
                 }
             }
+            now.failed = fresh;
             Some(now.clone())
         })
     }
