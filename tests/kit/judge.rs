@@ -146,9 +146,11 @@ fn may_cost(fault: Fault, moment: &Moment) -> Option<u64> {
 /// that it left some.
 fn is_left_to_its_fate(ledger: &Ledger, observed: &Observed, run: u64) -> bool {
     let Some(tale) = ledger.tale(run) else { return false };
-    let ticks = tale.made.first().zip(tale.made.last());
-    let length_ns = ticks.map_or(0, |(a, b)| (b.tick - a.tick) * tale.run.interval_ns);
-    let is_short = length_ns < 60_000_000_000 || tale.acks.last().is_none();
+    // As long as what was left of it when it was dead.
+    let ticks = || ledger.due.range((run, 0)..=(run, u64::MAX)).map(|((_, tick), _)| *tick);
+    let length_ns =
+        ticks().next_back().zip(ticks().next()).map_or(0, |(b, a)| (b - a) * tale.run.interval_ns);
+    let is_short = length_ns < 60_000_000_000;
     let says_so = |entry: &Entry| match entry {
         Entry::Event(later, _, EventKind::SALVAGED, arguments) => {
             *later > run && arguments.get(1).is_some_and(|skipped| *skipped > 0)
@@ -284,7 +286,10 @@ fn check_names(
         return;
     }
     for key in gone {
-        let named = names(observed, *key) || ends_before(ledger, observed, *key);
+        // A run that was left to its fate is told by the run that left it.
+        let named = names(observed, *key)
+            || ends_before(ledger, observed, *key)
+            || is_left_to_its_fate(ledger, observed, key.0);
         if !named {
             report.violations.push(Violation::Unnamed(*key));
             return;
