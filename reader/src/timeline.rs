@@ -178,15 +178,11 @@ impl Timeline {
     /// The seq of the newest live frame of a run in the tail, or copied from there.
     pub fn newest_tail_seq(&mut self, (boot, run): (usize, usize)) -> Option<u64> {
         let frames = &self.boots.get(boot)?.runs.get(run)?.frames;
-        let mut before = u64::MAX;
-        loop {
-            let of_tail = frames.iter().filter(|frame| frame.area == Area::Tail);
-            let newest = of_tail.filter(|f| f.seq < before).max_by_key(|frame| frame.seq)?;
-            if self.recover.load(newest).is_some() {
-                return Some(newest.seq);
-            }
-            before = newest.seq;
-        }
+        let of_tail = frames.iter().filter(|frame| frame.area == Area::Tail);
+        let mut newest_first: Vec<&Frame> = of_tail.collect();
+        newest_first.sort_by_key(|frame| Reverse(frame.seq));
+        let live = newest_first.into_iter().find(|frame| self.recover.load(frame).is_some());
+        live.map(|frame| frame.seq)
     }
 
     /// The samples `from ..= to` of a run.
