@@ -61,7 +61,21 @@ fn every_cut_while_the_disk_stalls_or_fails_leaves_what_was_acknowledged() {
 /// Replays what a failure has printed.
 #[test]
 fn a_named_cut_is_replayed() {
-    let line = std::env::var("FLIGHTREC_CUT").unwrap_or("restart:0:1:Page(16):3".into());
+    replay(&std::env::var("FLIGHTREC_CUT").unwrap_or("restart:0:1:Page(16):3".into()));
+}
+
+/// W10: what the first commit says is left to its fate was written over by that commit, so that a
+/// cut took both.
+#[test]
+fn a_run_that_is_left_to_its_fate_is_owed_until_a_durable_commit_says_so() {
+    let before = "restarts-of-a-full-tail:1:2:Unreadable(1):45 \
+                  restarts-of-a-full-tail:2:28:LastWrites(4):0 ";
+    for cut in ["1:Page(16):22", "14:LastWrites(7):0", "15:LastWrites(7):0", "16:LastWrites(8):1"] {
+        replay(&format!("{before}restarts-of-a-full-tail:3:{cut}"));
+    }
+}
+
+fn replay(line: &str) {
     let plan = Plan {
         faults: Vec::new(),
         variants_max: 0,
@@ -72,7 +86,7 @@ fn a_named_cut_is_replayed() {
         states_max: 1,
     };
     let mut explorer = Explorer::new(plan);
-    explorer.replay(&line).unwrap();
+    explorer.replay(line).unwrap();
     assert_eq!(explorer.tally.failures, []);
 }
 

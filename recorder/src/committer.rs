@@ -156,6 +156,11 @@ impl<C: Compressor> Committer<C> {
             self.rings.make_room();
             self.rings.tail()
         });
+        let berth = berth.or_else(|| {
+            // What salvage will not free is given up only for want of any other place.
+            self.salvage.is_empty().then(|| self.rings.let_go());
+            self.rings.tail()
+        });
         if berth.is_none() && job.history_at.is_none() {
             // What no tail frame can hold now is durable in the history, and frees tail slots.
             self.seal(records, (last, true), job);
@@ -286,6 +291,8 @@ impl<C: Compressor> Committer<C> {
         self.salvage_out.clear();
         if flight.tail.is_some() {
             self.rings.tail_durable(flight.tail_slot);
+            // The first commit has told of what is left to its fate.
+            self.rings.let_go();
         }
         if let Some((end_row, last_tick)) = flight.sealed {
             self.maker.pass(rows, end_row);

@@ -313,8 +313,11 @@ impl Survey {
             let copies = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
             if is_short && copies > short_budget {
                 skipped += copies;
+                // Its sealed frames keep their time; the others are owed until a commit tells of them.
                 for frame in run {
-                    set_free_from(&mut tail, frame.slot, 0);
+                    if let Some(place) = place(&mut tail, frame.slot) {
+                        place.left = place.free_from == u64::MAX;
+                    }
                 }
                 continue;
             }
@@ -418,7 +421,11 @@ fn covers(frames: impl Iterator<Item = (u64, u64)>, first_tick: u64, last_tick: 
 }
 
 fn set_free_from(tail: &mut [TailSlot], slot: u32, free_from: u64) {
-    if let Some(place) = usize::try_from(slot).ok().and_then(|slot| tail.get_mut(slot)) {
+    if let Some(place) = place(tail, slot) {
         place.free_from = free_from;
     }
+}
+
+fn place(tail: &mut [TailSlot], slot: u32) -> Option<&mut TailSlot> {
+    tail.get_mut(usize::try_from(slot).ok()?)
 }

@@ -30,6 +30,8 @@ pub struct TailSlot {
     pub last_tick: u64,
     /// Written by this run.
     pub own: bool,
+    /// Of a dead run that is left to its fate (W10).
+    pub left: bool,
     /// How many frames had been given to the disk when it became free.
     pub freed_at: u64,
 }
@@ -90,7 +92,7 @@ impl Rings {
     pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {
         self.tail_next = berth.seq + 1;
         self.writes += 1;
-        let slot = TailSlot { free_from: u64::MAX, last_tick, own: true, freed_at: 0 };
+        let slot = TailSlot { free_from: u64::MAX, last_tick, own: true, ..TailSlot::default() };
         if let Some(place) = self.tail_slot(berth.slot) {
             *place = slot;
         }
@@ -133,10 +135,18 @@ impl Rings {
     pub fn salvage_durable(&mut self) {
         let free_from = self.history_next + PAGE_SLOTS;
         for slot in &mut self.tail {
-            if !slot.own && slot.free_from == u64::MAX {
+            if !slot.own && !slot.left && slot.free_from == u64::MAX {
                 slot.free_from = free_from;
                 slot.freed_at = self.writes;
             }
+        }
+    }
+
+    /// Gives up the tail slots of runs that are left to their fate. Not before a durable frame says
+    /// so, where there is a choice: until then what they hold is owed.
+    pub fn let_go(&mut self) {
+        for slot in self.tail.iter_mut().filter(|slot| slot.left) {
+            (slot.left, slot.free_from, slot.freed_at) = (false, 0, self.writes);
         }
     }
 
@@ -223,7 +233,7 @@ mod tests {
     #[test]
     fn no_slot_is_used_within_a_page_of_an_unsealed_frame_of_another_run() {
         let mut rings = rings();
-        let dead = TailSlot { free_from: u64::MAX, last_tick: 7, own: false, freed_at: 0 };
+        let dead = TailSlot { free_from: u64::MAX, last_tick: 7, ..TailSlot::default() };
         rings.tail[20] = dead;
         for tick in 0..300 {
             let Some(berth) = rings.tail() else { break };
@@ -235,5 +245,19 @@ mod tests {
         rings.salvage_durable();
         rings.make_room();
         assert!(rings.tail().is_some());
+    }
+
+    /// W10: salvage of others does not free what is left to its fate; letting it go does.
+    #[test]
+    fn what_is_left_to_its_fate_is_kept_until_it_is_let_go() {
+        let mut rings = rings();
+        let left = TailSlot { free_from: u64::MAX, left: true, ..TailSlot::default() };
+        rings.tail.fill(left);
+        rings.salvage_durable();
+        rings.make_room();
+        assert!(rings.tail().is_none());
+        rings.let_go();
+        assert_eq!(rings.tail().map(|berth| berth.seq), Some(1));
+        assert_eq!(rings.history(1).seq, 1, "no history is skipped for it");
     }
 }
