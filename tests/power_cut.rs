@@ -76,16 +76,7 @@ fn a_run_that_is_left_to_its_fate_is_owed_until_a_durable_commit_says_so() {
 }
 
 fn replay(line: &str) {
-    let plan = Plan {
-        faults: Vec::new(),
-        variants_max: 0,
-        restart_each: 0,
-        depth: 0,
-        later_variants: 0,
-        seed: 0,
-        states_max: 1,
-    };
-    let mut explorer = Explorer::new(plan);
+    let mut explorer = Explorer::new(Plan::default());
     explorer.replay(line).unwrap();
     assert_eq!(explorer.tally.failures, []);
 }

@@ -23,7 +23,7 @@ use crate::trace::{Moment, Trace};
 use crate::world::{Adapter, Tale, blank_with, record_through};
 
 /// How thoroughly to look.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Faults to try.
     pub faults: Vec<Fault>,
@@ -33,7 +33,8 @@ pub struct Plan {
     pub restart_each: u64,
     /// Cuts after the first one.
     pub depth: u32,
-    /// Outcomes that are looked at of each fault at each moment of a run on a wreck.
+    /// Outcomes that are looked at of each fault at each moment of a run on a wreck; twice as many
+    /// up to its first commit, which is short.
     pub later_variants: u64,
     /// Chooses what is not tried in full.
     pub seed: u64,
@@ -218,10 +219,13 @@ impl Explorer {
                 continue;
             }
             let ledger = told.ledger.at(&told.tale, &told.trace, moment.ops);
+            let most = match told.depth {
+                0 => self.plan.variants_max,
+                _ if is_starting(told, &moment) => 2 * self.plan.later_variants,
+                _ => self.plan.later_variants,
+            };
             for fault in self.plan.faults.clone() {
                 let all = fault.variants(&moment);
-                let most =
-                    if told.depth == 0 { self.plan.variants_max } else { self.plan.later_variants };
                 for number in 0..all.min(most) {
                     if self.is_done() {
                         return;
@@ -347,6 +351,11 @@ fn tell(number: usize, tale: &Tale, trace: &Trace) {
     }
 }
 
+/// Whether the run has acknowledged nothing yet.
+fn is_starting(told: &Told<'_>, moment: &Moment) -> bool {
+    told.tale.acks.first().is_none_or(|ack| ack.ops > moment.ops)
+}
+
 /// In what a moment is struck.
 fn strikes(told: &Told<'_>, moment: &Moment) -> Vec<Struck> {
     let geometry = &told.script.geometry;
@@ -368,7 +377,7 @@ fn strikes(told: &Told<'_>, moment: &Moment) -> Vec<Struck> {
     let is_copy = |part: &[u8]| Mark::read(part).is_some();
     let seals = |slots: std::ops::Range<usize>| slots.start >= history;
     let parts = || moment.open.iter().flat_map(|write| write.patch.parts());
-    if parts().any(is_copy) || told.tale.acks.first().is_none_or(|ack| ack.ops > moment.ops) {
+    if parts().any(is_copy) || is_starting(told, moment) {
         struck.push(Struck::Start);
     } else if moment.open.iter().any(|write| seals(write.patch.slots()))
         || (moment.open.is_empty() && newest.is_some_and(seals))
