@@ -57,7 +57,7 @@ class Sample:
         return all(copy.frame.header.area == TAIL and copy.frame.header.seq == seq for copy in self.copies)
 
     def behind(self, lap):
-        """Whether the history was written on over what followed it: the lap ends at the seq `lap` (V6)."""
+        """Whether the history was written on over what lay beside it: the lap ends at the seq `lap` (V6)."""
         end = self.history_end()
         return lap is not None and end is not None and end <= lap + 32
 
@@ -209,7 +209,7 @@ def gap_cause(a, run_a, b, run_b, lap):  # V6
     if taken > 1 and b.stands_only_in(run_b.newest_tail_seq):
         return "not durable"
     if taken > 1:
-        return "overwritten" if a.behind(lap) else "damaged"
+        return "overwritten" if a.behind(lap) or b.behind(lap) else "damaged"
     if 2 * b.grew(a, "clock.suspended_ms") * 10**6 >= b.interval_ns:
         return "suspended"
     return "sampler late"

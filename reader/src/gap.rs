@@ -131,9 +131,11 @@ fn within(a: &Joined, b: &Joined, passed: Option<i128>, newest: Option<u64>) -> 
     };
     let taken = grew(a.vitals.samples, b.vitals.samples);
     let dropped = grew(a.vitals.dropped, b.vitals.dropped);
+    // The copy of `a` may stand in the archive; what was sealed before `b` went before `b`.
     let behind_the_lap = || {
-        let ends = a.history_end.and_then(|end| i128::try_from(end).ok());
-        ends.zip(passed).is_some_and(|(end, passed)| end <= passed.saturating_add(LAP_EDGE_SLOTS))
+        let ends = [a, b].into_iter().filter_map(|sample| i128::try_from(sample.history_end?).ok());
+        let first = ends.min().zip(passed);
+        first.is_some_and(|(end, passed)| end <= passed.saturating_add(LAP_EDGE_SLOTS))
     };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
     let unacknowledged = taken > 1 && newest.is_some_and(|seq| b.stands_only_in(seq));

@@ -38,6 +38,16 @@ fn what_followed_a_frame_of_an_earlier_lap_was_overwritten_and_is_not_damaged() 
     assert_eq!(flightrec(&["verify", file.path().to_str().unwrap()]).0, 0);
 }
 
+/// V6: the samples before the gap were kept by an archive frame, those behind it in a skipped slot.
+#[test]
+fn what_came_before_a_frame_of_an_earlier_lap_was_overwritten_too() {
+    let mut builder = island(Area::Archive, 60);
+    assert_eq!(causes(&builder), (3, vec!["damaged".into()]));
+    builder.history_seq = 143;
+    builder.frame(&TestRun::of_boot(2), Area::History, 10, 29);
+    assert_eq!(causes(&builder).1.first().unwrap(), "overwritten");
+}
+
 /// V6: so it is if the lap's last word is torn, or a frame salvaged from the tail.
 #[test]
 fn how_far_the_writer_came_is_told_by_torn_frames_and_salvage_marks_too() {
