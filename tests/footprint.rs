@@ -7,7 +7,6 @@
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -19,7 +18,7 @@ use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::slow::{PERIOD, Slow};
-use flightrec_recorder::sources::{self, MACHINE, RANKS, Source};
+use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
 
@@ -175,7 +174,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
     let writer = Writer::start(opener, starter, clock.clone(), None).unwrap();
     let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
+    let (mut sources, discovery) = sources::all(&layout, Roots::real(), 10_000_000);
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     let slow = Slow::start(discovery, PERIOD).unwrap();

@@ -19,7 +19,7 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
@@ -27,7 +27,7 @@ use flightrec_recorder::recorder::{ROW_BYTES, ROW_COUNT};
 use flightrec_recorder::rows::Rows;
 use flightrec_recorder::sample::Layout;
 use flightrec_recorder::sampler::{Pain, Sampler};
-use flightrec_recorder::sources::{self, MACHINE, RANKS};
+use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots};
 use flightrec_recorder::sys;
 
 /// The files of the sources, read and not looked at.
@@ -84,7 +84,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let layout = Layout::new(MACHINE, RANKS);
-        let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
+        let (sources, discovery) = sources::all(&layout, Roots::real(), 1_000_000_000);
         let floor = Floor::of_open_files();
         drop(discovery);
         let rows = Rows::new(&layout, ROW_BYTES, ROW_COUNT);

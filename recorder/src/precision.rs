@@ -7,8 +7,11 @@
 use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
 
 /// Series that are never rounded: clocks, the recorder's own, and what counts rare or grave things.
-const EXACT: &[SeriesNumber] =
-    &[28, 30, 33, 34, 101, 108, 109, 112, 146, 162, 163, 166, 167, 200, 203, 204, 225, 229, 243];
+#[rustfmt::skip]
+const EXACT: &[SeriesNumber] = &[
+    28, 30, 33, 34, 101, 108, 109, 112, 146, 162, 163, 166, 167, 200, 203, 204, 225, 229, 243,
+    273, 275, 276, 277, 278, 279, 282, 283, 284, 285, 286, 287, 288, 289, 290, 291, 292, 293,
+];
 
 /// Rounds the changes of readings.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::resume::Starter;
 use crate::sample::Layout;
 use crate::sampler::Sampler;
 use crate::slow::{self, Slow};
-use crate::sources::{self, MACHINE, RANKS};
+use crate::sources::{self, MACHINE, RANKS, Roots};
 use crate::sys::{self, StaticCompressor};
 use crate::writer::{AckLog, Opener, Writer};
 use crate::{facts, place};
@@ -149,8 +149,8 @@ fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
-    let (sources, discovery) = sources::all(&layout, Path::new("/proc"), Path::new("/sys"));
-    let slow = Slow::start(discovery, slow::PERIOD)
+    let (sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let slow = Slow::start(lookout, slow::PERIOD)
         .map_err(|error| failed("cannot start a thread", &error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =

@@ -1,14 +1,14 @@
 //! The slow thread: whatever may hang or allocate, and is not the disk of the recording.
 //!
-//! Today it looks for disks that come and go. Nobody waits for it.
+//! It looks for disks that come and go, and reads drivers and file systems. Nobody waits for it.
 
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::sources::Discovery;
+use crate::sources::Lookout;
 
 /// How often it looks, in a service.
-pub const PERIOD: Duration = Duration::from_secs(10);
+pub const PERIOD: Duration = Duration::from_secs(5);
 
 /// Bytes of its stack.
 const STACK_SIZE: usize = 128 << 10;
@@ -20,13 +20,14 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Starts the thread, which looks once in each `period`.
-    pub fn start(mut discovery: Discovery, period: Duration) -> std::io::Result<Self> {
+    /// Starts the thread, which looks at once, and once in each `period`.
+    pub fn start(mut lookout: Lookout, period: Duration) -> std::io::Result<Self> {
         let (alive, ended) = sync_channel(1);
         std::thread::Builder::new().name("slow".into()).stack_size(STACK_SIZE).spawn(
             move || {
+                lookout.look();
                 while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                    discovery.look();
+                    lookout.look();
                 }
             },
         )?;

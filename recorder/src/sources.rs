@@ -13,18 +13,35 @@
 //! | [`Pressure`] | `/proc/pressure/*` | 120 – 125 |
 //! | [`Disk`] | `/sys/block/X/stat` | 140 – 150 |
 //! | [`Net`] | `/proc/net/dev` | 160 – 167 |
+//! | [`Files`], [`Sockets`], [`Retransmits`] | `/proc/sys/fs/file-nr`, `/proc/net/{sockstat,snmp}` | 263 – 270, 288 |
+//! | [`Swap`] | `/proc/swaps` | 271 – 273 |
 //!
-//! All of them are files that neither block nor page; what may hang is for another thread.
+//! All of them are files that neither block nor page. What may hang is read on the slow thread, by
+//! the [`looks`], and posted for the sampler on a [`sheet`]:
+//!
+//! | look | reads | series |
+//! |------|-------|--------|
+//! | `Discovery` | `/sys/block` | |
+//! | `Links` | `/sys/class/net/X`, `/proc/net/{wireless,route,arp}` | 283 – 287 |
+//! | `Thermal` | `/sys/class/{thermal,hwmon}` | 260, 276 |
+//! | `Frequency` | `/sys/devices/system/cpu` | 261, 274, 275 |
+//! | `Power` | hwmon alarms, firmware flags, `/dev/kmsg`, the watchdog | 277 – 279, 289 |
+//! | `Storage` | `/sys/block/X/device` | 290 – 292 |
+//! | `Mounts` | `statvfs` of local file systems | 262, 280 – 282 |
 
 mod discovery;
 mod disk;
 mod keyed;
 mod loadavg;
+mod looks;
 mod meminfo;
 mod net;
 mod own;
 mod pressure;
+mod sheet;
+mod sockets;
 mod stat;
+mod swap;
 mod vmstat;
 
 pub use discovery::Discovery;
@@ -34,10 +51,15 @@ pub use meminfo::Meminfo;
 pub use net::Net;
 pub use own::Own;
 pub use pressure::Pressure;
+pub use sheet::Look;
+pub use sockets::{Files, Retransmits, Sockets};
 pub use stat::Stat;
+pub use swap::Swap;
 pub use vmstat::Vmstat;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use flightrec_format::entity::EntityKind;
 
@@ -61,37 +83,162 @@ pub const MACHINE: &[SeriesNumber] = &[
     50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72,
     100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112,
     120, 121, 122, 123, 124, 125,
+    263, 264, 265, 266, 267, 268, 269, 270, 276, 277, 278, 279, 287, 288, 289, 293,
 ];
 
-/// The entities that are recorded today. Boards have one or two of each; eight leave room for
-/// a disk enclosure and for the bridges of containers.
+/// The entities that are recorded today. Boards have one or two disks and interfaces; eight leave
+/// room for a disk enclosure and for the bridges of containers.
 pub const RANKS: &[Rank] = &[
-    Rank { kind: EntityKind::DISK, slots: 8, series: disk::SERIES },
-    Rank { kind: EntityKind::NET, slots: 8, series: net::SERIES },
+    Rank { kind: EntityKind::DISK, slots: 8, series: DISK_SERIES },
+    Rank { kind: EntityKind::NET, slots: 8, series: NET_SERIES },
+    Rank { kind: EntityKind::THERMAL, slots: 8, series: looks::thermal::SERIES },
+    Rank { kind: EntityKind::CORE, slots: 8, series: looks::frequency::SERIES },
+    Rank { kind: EntityKind::FS, slots: 8, series: looks::mounts::SERIES },
+    Rank { kind: EntityKind::SWAP, slots: 4, series: swap::SERIES },
 ];
 
-/// All sources, and the part of them that belongs on the slow thread. `proc_root` and `sys_root`
-/// are `/proc` and `/sys` but for tests.
+/// What [`Disk`] reads, then what `Storage` does.
+#[rustfmt::skip]
+const DISK_SERIES: &[SeriesNumber] =
+    &[140, 141, 142, 143, 144, 145, 146, 147, 148, 149, 150, 290, 291, 292];
+/// What [`Net`] reads, then what `Links` does.
+const NET_SERIES: &[SeriesNumber] = &[160, 161, 162, 163, 164, 165, 166, 167, 283, 284, 285, 286];
+
+/// Where the kernel shows itself: `/proc`, `/sys` and `/dev` but for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Roots<'a> {
+    /// `/proc`.
+    pub proc: &'a Path,
+    /// `/sys`.
+    pub sys: &'a Path,
+    /// `/dev`.
+    pub dev: &'a Path,
+}
+
+impl Roots<'static> {
+    /// Those of this machine.
+    #[must_use]
+    pub fn real() -> Self {
+        Self { proc: Path::new("/proc"), sys: Path::new("/sys"), dev: Path::new("/dev") }
+    }
+}
+
+/// All sources, and the part of them that belongs on the slow thread. `interval_ns` is the time
+/// between two samples: what was not looked at again for a while is left out.
 #[must_use]
 pub fn all(
     layout: &Layout,
-    proc_root: &Path,
-    sys_root: &Path,
-) -> (Vec<Box<dyn Source + Send>>, Discovery) {
-    let (disk, discovery) = Disk::new(layout, sys_root);
+    roots: Roots<'_>,
+    interval_ns: u64,
+) -> (Vec<Box<dyn Source + Send>>, Lookout) {
+    let Roots { proc, sys, dev } = roots;
+    let stale = u32::try_from(STALE_NS / interval_ns.max(1)).unwrap_or(u32::MAX).max(1);
+    let (disk, discovery) = Disk::new(layout, sys);
+    let (links, links_posted) = looks::links::Links::new(layout, proc, sys, stale);
+    let (thermal, thermal_posted) = looks::thermal::Thermal::new(layout, sys, stale);
+    let (frequency, frequency_posted) = looks::frequency::Frequency::new(layout, sys, stale);
+    let (power, power_posted) = looks::power::Power::new(layout, sys, dev, stale);
+    let (storage, storage_posted) = looks::storage::Storage::new(layout, sys, stale);
+    let (mounts, mounts_posted) = looks::mounts::Mounts::new(layout, proc, stale);
+    let rounds = Arc::new(AtomicU32::new(0));
+    let age = Age::new(layout, interval_ns, Arc::clone(&rounds));
     let mut sources: Vec<Box<dyn Source + Send>> = vec![
-        Box::new(Stat::new(layout, proc_root)),
-        Box::new(Meminfo::new(layout, proc_root)),
-        Box::new(Vmstat::new(layout, proc_root)),
-        Box::new(Loadavg::new(layout, proc_root)),
+        Box::new(Stat::new(layout, proc)),
+        Box::new(Meminfo::new(layout, proc)),
+        Box::new(Vmstat::new(layout, proc)),
+        Box::new(Loadavg::new(layout, proc)),
         Box::new(disk),
-        Box::new(Net::new(layout, proc_root)),
-        Box::new(Own::new(layout, proc_root)),
+        Box::new(Net::new(layout, proc)),
+        Box::new(Own::new(layout, proc)),
+        Box::new(Swap::new(layout, proc)),
+        Box::new(Files::new(layout, proc)),
+        Box::new(Sockets::new(layout, proc)),
+        Box::new(Retransmits::new(layout, proc)),
+        Box::new(age),
     ];
-    for pressure in Pressure::all(layout, proc_root) {
+    for pressure in Pressure::all(layout, proc) {
         sources.push(Box::new(pressure));
     }
-    (sources, discovery)
+    // Behind those that seat the disks and interfaces.
+    for posted in links_posted.into_iter().chain(thermal_posted).chain([
+        frequency_posted,
+        power_posted,
+        storage_posted,
+        mounts_posted,
+    ]) {
+        sources.push(Box::new(posted));
+    }
+    // What hangs keeps those behind it waiting: a file system is the likeliest.
+    let looks: Vec<Box<dyn Look>> = vec![
+        Box::new(discovery),
+        Box::new(links),
+        Box::new(power),
+        Box::new(thermal),
+        Box::new(frequency),
+        Box::new(storage),
+        Box::new(mounts),
+    ];
+    (sources, Lookout { looks, rounds })
+}
+
+/// Readings of the slow thread that are older than this are left out.
+const STALE_NS: u64 = 30_000_000_000;
+
+/// Everything that is looked at on the slow thread.
+pub struct Lookout {
+    looks: Vec<Box<dyn Look>>,
+    rounds: Arc<AtomicU32>,
+}
+
+impl std::fmt::Debug for Lookout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lookout").field("looks", &self.looks.len()).finish_non_exhaustive()
+    }
+}
+
+impl Lookout {
+    /// Looks at everything once. May block.
+    pub fn look(&mut self) {
+        for look in &mut self.looks {
+            look.look();
+        }
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Series 293: for how long the slow thread has not come round; 0 while it does.
+#[derive(Debug)]
+struct Age {
+    rounds: Arc<AtomicU32>,
+    seen: u32,
+    reads: u64,
+    interval_ns: u64,
+    column: usize,
+}
+
+impl Age {
+    /// It looks every five seconds; what takes three times as long is worth a reading.
+    const SHOWN_NS: u64 = 15_000_000_000;
+
+    fn new(layout: &Layout, interval_ns: u64, rounds: Arc<AtomicU32>) -> Self {
+        Self { rounds, seen: 0, reads: 0, interval_ns, column: column(layout, 293) }
+    }
+}
+
+impl Source for Age {
+    fn name(&self) -> &'static str {
+        "slow thread"
+    }
+
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        self.reads = if rounds == self.seen { self.reads.saturating_add(1) } else { 0 };
+        self.seen = rounds;
+        let age_ns = self.reads.saturating_mul(self.interval_ns);
+        let shown_ns = if age_ns < Self::SHOWN_NS { 0 } else { age_ns };
+        sample.set(self.column, shown_ns / 1_000_000_000);
+        Ok(())
+    }
 }
 
 /// Column of a series that a layout may lack; `Sample::set` passes over this one.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use flightrec_recorder::sample::{Layout, Sample, SeriesNumber};
-use flightrec_recorder::sources::{self, Discovery, Source};
+use flightrec_recorder::sources::{self, Lookout, Roots, Source};
 use tempfile::TempDir;
 
 /// The folder; `proc` and `sys` are in it.
@@ -80,8 +80,9 @@ impl FakeProc {
 
     /// The recorder's own sources on these files.
     #[must_use]
-    pub fn sources(&self, layout: &Layout) -> (Vec<Box<dyn Source + Send>>, Discovery) {
-        sources::all(layout, &self.path("proc"), &self.path("sys"))
+    pub fn sources(&self, layout: &Layout) -> (Vec<Box<dyn Source + Send>>, Lookout) {
+        let [proc, sys, dev] = ["proc", "sys", "dev"].map(|root| self.path(root));
+        sources::all(layout, Roots { proc: &proc, sys: &sys, dev: &dev }, 1_000_000_000)
     }
 }
 

@@ -17,7 +17,7 @@ impl Compressor for Nothing {
 #[test]
 fn there_is_always_a_tail_frame_with_the_newest_sample() {
     let layout = Layout::new(MACHINE, RANKS);
-    let mut rows = Rows::new(&layout, 512 << 10, 4096);
+    let mut rows = Rows::new(&layout, 1 << 20, 4096);
     let mut events = Events::new(128);
     let mut maker = FrameMaker::new(&layout, 2048, Nothing);
     let facts = [0x5a; 3072];

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use flightrec_format::entity::EntityName;
 
+use super::sheet::Look;
 use crate::procfile::{ProcFile, fields, number};
 use crate::sys;
 
@@ -95,9 +96,11 @@ impl Discovery {
         let entries = vec![0; 2048].into_boxed_slice();
         Self { mailbox, root, dir, entries, path: PathBuf::with_capacity(PATH_LEN) }
     }
+}
 
-    /// Looks once: opens the disks that are new, closes those that are gone. May block.
-    pub fn look(&mut self) {
+impl Look for Discovery {
+    /// Opens the disks that are new, closes those that are gone.
+    fn look(&mut self) {
         let Self { mailbox, root, dir, entries, path } = self;
         mailbox.clear();
         let Some(dir) = dir else { return };

@@ -10,13 +10,10 @@ use std::sync::Arc;
 use flightrec_format::entity::EntityKind;
 
 use super::discovery::{Discovery, Mail, Mailbox};
+use super::sheet::Look;
 use super::{Columns, Source, rank_columns};
 use crate::procfile::{ProcFile, fields, number};
 use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
-
-/// Reads, read bytes, read ms, the same for writes, in flight, busy ms, flushes and their ms,
-/// discarded bytes.
-pub(super) const SERIES: &[SeriesNumber] = &[140, 141, 142, 143, 144, 145, 146, 147, 148, 149, 150];
 
 /// Field of the file (from 1, as the kernel counts them), series, and divisor of the value.
 /// Kernels before 4.18 have 11 fields, before 5.5 they have 15.

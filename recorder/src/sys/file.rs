@@ -201,6 +201,41 @@ pub fn set_nocow(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// How much room a mounted file system has (statvfs(3)).
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Its size.
+    pub size_bytes: u64,
+    /// What is free for everybody.
+    pub available_bytes: u64,
+    /// How many files it can hold; 0 where that is not fixed.
+    pub inodes: u64,
+    /// How many more files.
+    pub free_inodes: u64,
+    /// Whether it may only be read, by wish or since an error.
+    pub read_only: bool,
+}
+
+/// Asks the file system at `path`. Hangs if the file system does.
+pub fn file_system_room(path: &std::ffi::CStr) -> io::Result<Room> {
+    let mut told = std::mem::MaybeUninit::<libc::statvfs64>::zeroed();
+    // SAFETY: the path ends with a zero byte, and the place is one that the kernel may write.
+    checked(unsafe { libc::statvfs64(path.as_ptr(), told.as_mut_ptr()) })?;
+    // SAFETY: the call has filled it; all zeros would have been a value too.
+    let told = unsafe { told.assume_init() };
+    #[allow(clippy::useless_conversion, reason = "32 bits on some machines")]
+    let unit = u64::from(told.f_frsize);
+    #[allow(clippy::useless_conversion, reason = "as above")]
+    let read_only = u64::from(told.f_flag) & u64::from(libc::ST_RDONLY) != 0;
+    Ok(Room {
+        size_bytes: told.f_blocks.saturating_mul(unit),
+        available_bytes: told.f_bavail.saturating_mul(unit),
+        inodes: told.f_files,
+        free_inodes: told.f_ffree,
+        read_only,
+    })
+}
+
 /// Bytes of an entry of getdents64(2) before its name: inode, offset, length, kind.
 const ENTRY_HEADER_SIZE: usize = 19;
 
