@@ -190,6 +190,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         facts: Vec::new(),
         complaints: Vec::new(),
         copied: false,
+        last_words: Vec::new(),
     };
     let ended = Recorder::new(plan, clock, sampler, writer, compressor).run(|_| 3).unwrap();
     drop(slow);

@@ -136,6 +136,7 @@ fn record(
         facts: Vec::new(),
         complaints: Vec::new(),
         copied: false,
+        last_words: Vec::new(),
     };
     let compressor = StaticCompressor::new().unwrap();
     let recorder = Recorder::new(plan, clock.clone(), sampler, writer.unwrap(), compressor);

@@ -68,6 +68,8 @@ events! {
     DROPPED = 16, "dropped", ["samples", "events"], false;
     /// The recording came from another machine.
     COPIED = 17, "copied", [], true;
+    /// What the kernel of an earlier boot left in pstore.
+    PSTORE = 18, "pstore", ["part", "parts"], true;
 }
 
 impl EventKind {

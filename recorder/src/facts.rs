@@ -15,6 +15,10 @@ use crate::config::Config;
 use crate::place::Place;
 use crate::sys;
 
+mod hardware;
+
+use hardware::Hardware;
+
 /// Collects the facts of a run that begins now. `root` is `/` but for tests. The caller adds what
 /// it knows (`missing`, `config_default`), then calls [`trim`].
 #[must_use]
@@ -39,7 +43,17 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("file_system", Some(place.file_system.clone()));
     tell("mount", Some(format!("{} {}", place.mount_point.display(), place.options)));
     tell("commit_s", place.commit_s.map(|seconds| seconds.to_string()));
+    let hardware = Hardware { root, disk: place.disk.as_deref() };
+    tell("mounts", hardware.mounts());
+    tell("scheduler", hardware.scheduler());
+    tell("erase_bytes", hardware.erase_bytes());
+    tell("wear", hardware.wear());
     tell("swap", world.swaps());
+    tell("zram", hardware.zram());
+    tell("ramlog", hardware.ramlog());
+    tell("watchdog", hardware.watchdog());
+    tell("reset", hardware.reset());
+    tell("absent", hardware.absent());
     tell("cmdline", world.line("proc/cmdline"));
 
     let core_count = cpus.map_or(0, |cpus| cpus.num_cores());

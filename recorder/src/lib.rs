@@ -20,6 +20,7 @@ pub mod holder;
 pub mod place;
 pub mod precision;
 pub mod procfile;
+pub mod pstore;
 pub mod recorder;
 pub mod resume;
 pub mod rings;

@@ -40,6 +40,8 @@ pub struct Plan {
     pub complaints: Vec<String>,
     /// Whether the recording came from another machine.
     pub copied: bool,
+    /// What the kernel of an earlier boot left behind as it died, in pieces of an event's length.
+    pub last_words: Vec<String>,
 }
 
 /// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
@@ -237,6 +239,13 @@ impl<C: Compressor> Recorder<C> {
             self.event(notice.kind, tick, argument.as_slice(), notice.text.as_bytes());
         }
         self.tell_salvage(false);
+        if self.committer.is_some() {
+            let words = std::mem::take(&mut self.plan.last_words);
+            for (number, part) in (1..).zip(&words) {
+                let count = i64::try_from(words.len()).unwrap_or(i64::MAX);
+                self.event(EventKind::PSTORE, tick, &[number, count], part.as_bytes());
+            }
+        }
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");

@@ -41,6 +41,8 @@ pub struct Resume {
     pub rings: Rings,
     /// Ordinal of the present boot.
     pub boot_ordinal: u32,
+    /// Whether a frame of the present boot is there already.
+    pub boot_known: bool,
     /// Level of the write budget that the newest frame carries.
     pub budget_kib: Option<u32>,
     /// Whether these run facts stand in a readable frame of history or archive already (R8).
@@ -341,6 +343,7 @@ impl Survey {
             rings: Rings::new(geometry, seqs, tail.into_boxed_slice()),
             boot_ordinal: self.own_ordinal.unwrap_or(self.ordinal_max.saturating_add(1)),
             budget_kib: self.newest.map(|header| header.budget_kib),
+            boot_known: self.own_ordinal.is_some(),
             facts_known: self.facts_known,
             salvage,
             skipped,

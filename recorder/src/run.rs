@@ -21,7 +21,7 @@ use crate::slow::{self, Slow};
 use crate::sources::{self, MACHINE, RANKS, Roots};
 use crate::sys::{self, StaticCompressor};
 use crate::writer::{AckLog, Opener, Writer};
-use crate::{facts, place};
+use crate::{facts, place, pstore};
 
 mod configuring;
 mod opening;
@@ -125,6 +125,7 @@ fn plan(
         facts: encoded,
         complaints,
         copied,
+        last_words: pstore::last_words(Path::new("/"), clock.boottime_ns(), clock.realtime_ns()),
     })
 }
 

@@ -222,6 +222,7 @@ pub fn record_through<C: Compressor>(
         facts,
         complaints: Vec::new(),
         copied: false,
+        last_words: Vec::new(),
     };
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     let here: Arc<dyn Clock> = clock.clone();

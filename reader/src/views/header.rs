@@ -162,6 +162,11 @@ impl BootSummary {
         if let Some(machine) = self.machine() {
             lines.extend(wrap(&machine, WIDTH, 2));
         }
+        let absent = self.facts.as_ref().and_then(|facts| facts.get("absent"));
+        if let Some(absent) = absent.filter(|absent| !absent.is_empty()) {
+            let thought = format!("not measurable here: {}", escape(absent));
+            lines.extend(wrap(&thought, WIDTH, 2));
+        }
         lines
     }
 

@@ -40,6 +40,29 @@ fn a_board_is_described() {
         ("sys/block/mmcblk1/device/type", "SD\n"),
         ("sys/block/mmcblk1/device/name", "SC32G\n"),
         ("sys/block/mmcblk1/device/manfid", "0x000003\n"),
+        ("sys/block/mmcblk1/device/preferred_erase_size", "4194304\n"),
+        ("sys/block/mmcblk1/device/life_time", "0x01 0x02\n"),
+        ("sys/block/mmcblk1/device/pre_eol_info", "0x01\n"),
+        ("sys/block/mmcblk1/queue/scheduler", "[none] mq-deadline kyber\n"),
+        ("sys/block/zram0/disksize", "2017460224\n"),
+        ("sys/block/zram0/comp_algorithm", "lzo [lzo-rle] lz4 zstd\n"),
+        ("sys/block/zram0/mm_stat", "4096 74 12288 1008730112 12288 0 0 0 0\n"),
+        ("sys/block/zram0/backing_dev", "none\n"),
+        ("sys/block/zram1/disksize", "0\n"),
+        ("sys/class/watchdog/watchdog0/state", "active\n"),
+        ("sys/class/watchdog/watchdog0/identity", "Broadcom BCM2835 Watchdog timer\n"),
+        ("sys/class/watchdog/watchdog0/timeout", "15\n"),
+        ("sys/class/watchdog/watchdog0/bootstatus", "48\n"),
+        ("sys/class/thermal/thermal_zone0/temp", "41000\n"),
+        ("etc/default/armbian-ramlog", "ENABLED=true\nSIZE=50M\n"),
+        ("etc/log2ram.conf", "SIZE=128M\n"),
+        (
+            "proc/self/mountinfo",
+            "27 1 179:1 / / rw,noatime - ext4 /dev/mmcblk1p1 rw,errors=remount-ro,commit=600\n\
+             30 27 179:1 /srv /again rw - ext4 /dev/mmcblk1p1 rw,commit=600\n\
+             31 27 179:2 / /boot rw - vfat /dev/mmcblk1p2 rw\n\
+             32 27 0:20 / /proc rw - proc proc rw\nodd line\n",
+        ),
     ] {
         put(root.path(), path, text.as_bytes());
     }
@@ -53,6 +76,15 @@ fn a_board_is_described() {
         ("commit_s", "600"),
         ("swap", "/dev/zram0 partition 1970000 kB priority 5"),
         ("cmdline", "root=UUID=1 rootwait console=ttyS2"),
+        ("mounts", "/ ext4 commit=600; /boot vfat"),
+        ("scheduler", "none"),
+        ("erase_bytes", "4194304"),
+        ("wear", "life time 0x01 0x02, reserve 0x01"),
+        ("zram", "zram0 2017460224 lzo-rle limit 1008730112"),
+        ("ramlog", "armbian-ramlog, log2ram"),
+        ("watchdog", "active, Broadcom BCM2835 Watchdog timer, timeout 15 s"),
+        ("reset", "power bad, watchdog"),
+        ("absent", "pressure, memory controller, frequency, undervoltage, pstore"),
     ] {
         assert_eq!(facts.get(name), Some(value), "{name}");
     }

@@ -103,6 +103,10 @@ impl<C: Compressor> Recorder<C> {
             facts_crc: facts_crc(&self.plan.facts),
             budget_kib: 0,
         };
+        if resume.boot_known {
+            // An earlier run of this boot has told them.
+            self.plan.last_words.clear();
+        }
         let first_tick = self.first_tick.unwrap_or(u64::MAX);
         self.committer = Some(Committer::new(maker, stamp, &self.plan.facts, resume, first_tick));
         self.commit_now = true;
