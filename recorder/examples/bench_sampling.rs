@@ -6,7 +6,8 @@
 //! process is that of the thread. A third kind of round asks the clocks too, as a sample does.
 //!
 //! `bench_sampling [ROUNDS [SAMPLES]]` prints medians and spread; `bench_sampling only KIND COUNT`
-//! does one thing only, for a profiler: `take`, `floor`, `tick` (a sample and its row) or `none`.
+//! does one thing only, for a profiler: `take`, `floor`, `tick` (a sample and its row), `look` (what
+//! the slow thread does every five seconds), `its files` (those of them that are held open) or `none`.
 
 #![allow(
     clippy::print_stdout,
@@ -16,6 +17,7 @@
     reason = "a tool for developers"
 )]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
@@ -27,19 +29,20 @@ use flightrec_recorder::recorder::{ROW_BYTES, ROW_COUNT};
 use flightrec_recorder::rows::Rows;
 use flightrec_recorder::sample::Layout;
 use flightrec_recorder::sampler::{Pain, Sampler};
-use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots};
+use flightrec_recorder::sources::{self, Lookout, MACHINE, RANKS, Roots};
 use flightrec_recorder::sys;
 
 /// The files of the sources, read and not looked at.
 struct Floor(Vec<(File, Vec<u8>)>);
 
 impl Floor {
-    /// Every kernel file that this process holds open, which are those of the sources.
-    fn of_open_files() -> Self {
-        let numbers = std::fs::read_dir("/proc/self/fd").unwrap();
+    /// Every kernel file that this process holds open, which are those of the sources, but for
+    /// those under the descriptors `but`.
+    fn of_open_files(but: &[OsString]) -> Self {
         // All of them before one is opened here, which would be found too.
-        let paths: Vec<_> =
-            numbers.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect();
+        let names = descriptors().into_iter().filter(|name| !but.contains(name));
+        let paths = names.filter_map(|name| std::fs::read_link(fd(&name)).ok());
+        let paths: Vec<_> = paths.collect();
         let of_kernel = |path: &PathBuf| {
             (path.starts_with("/proc") || path.starts_with("/sys")) && path.is_file()
         };
@@ -68,6 +71,15 @@ impl Floor {
     }
 }
 
+/// The names of all descriptors.
+fn descriptors() -> Vec<OsString> {
+    std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+fn fd(name: &OsString) -> PathBuf {
+    PathBuf::from("/proc/self/fd").join(name)
+}
+
 /// What a sample asks beside the files.
 fn ask_clocks() {
     black_box((sys::boottime_ns(), sys::boottime_ns(), sys::monotonic_ns(), sys::realtime_ns()));
@@ -78,18 +90,38 @@ struct Bench {
     sampler: Sampler,
     rows: Rows,
     floor: Floor,
+    lookout: Lookout,
+    look_floor: Floor,
     tick: u64,
 }
 
 impl Bench {
     fn new() -> Self {
         let layout = Layout::new(MACHINE, RANKS);
-        let (sources, discovery) = sources::all(&layout, Roots::real(), 1_000_000_000);
-        let floor = Floor::of_open_files();
-        drop(discovery);
+        // What the slow thread has posted once is believed for ever: the samples are whole.
+        let interval_ns = 1;
+        let before = descriptors();
+        let (others, mut lookout) = sources::all(&layout, Roots::real(), interval_ns);
+        lookout.look();
+        drop(others);
+        println!("the slow thread holds open:");
+        let look_floor = Floor::of_open_files(&before);
+        let before = descriptors();
+        let (sources, mut other) = sources::all(&layout, Roots::real(), interval_ns);
+        other.look();
+        drop(other);
+        println!("the sampler holds open:");
+        let floor = Floor::of_open_files(&before);
         let rows = Rows::new(&layout, ROW_BYTES, ROW_COUNT);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Self { sampler: Sampler::new(layout, sources, 0, clock), rows, floor, tick: 0 }
+        Self {
+            sampler: Sampler::new(layout, sources, 0, clock),
+            rows,
+            floor,
+            lookout,
+            look_floor,
+            tick: 0,
+        }
     }
 
     fn once(&mut self, kind: &str) {
@@ -104,6 +136,8 @@ impl Bench {
                 self.floor.read();
                 ask_clocks();
             }
+            "look" => self.lookout.look(),
+            "its files" => self.look_floor.read(),
             "none" => {}
             _ => panic!("no kind {kind}"),
         }
@@ -125,7 +159,7 @@ impl Bench {
 }
 
 /// What is compared, in turn.
-const KINDS: [&str; 4] = ["floor", "take", "floor and clocks", "tick"];
+const KINDS: [&str; 6] = ["floor", "take", "floor and clocks", "tick", "look", "its files"];
 
 /// Median, least and greatest.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
@@ -148,7 +182,7 @@ fn main() {
     for kind in KINDS {
         bench.round(kind, count / 4);
     }
-    let mut costs = [const { Vec::new() }; 4];
+    let mut costs = [const { Vec::new() }; 6];
     for _ in 0..rounds {
         for (kind, costs) in KINDS.iter().zip(&mut costs) {
             costs.push(bench.round(kind, count));

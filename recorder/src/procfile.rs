@@ -87,12 +87,32 @@ fn text_len(file: &File) -> io::Result<usize> {
 
 /// The lines of a text, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+    let ends = memchr::memchr_iter(b'\n', text).chain(std::iter::once(text.len()));
+    let mut begin = 0;
+    let lines = ends.map(move |end| {
+        let line = text.get(begin..end).unwrap_or_default();
+        begin = end + 1;
+        line
+    });
+    lines.filter(|line| !line.is_empty())
 }
 
 /// What stands between blanks.
 pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\n')).filter(|field| !field.is_empty())
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let begin = rest.iter().position(|byte| !is_blank(*byte))?;
+        let behind = rest.get(begin..)?;
+        let end = behind.iter().position(|byte| is_blank(*byte)).unwrap_or(behind.len());
+        let (field, next) = behind.split_at_checked(end)?;
+        rest = next;
+        Some(field)
+    })
+}
+
+/// Of the bytes up to the blank, the kernel's texts have only these three.
+fn is_blank(byte: u8) -> bool {
+    byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\n')
 }
 
 /// A decimal number; one that does not fit is the largest that does.

@@ -25,8 +25,14 @@ impl Key {
         Self { text, prefix: false, series }
     }
 
-    fn fits(self, key: &[u8]) -> bool {
-        if self.prefix { key.starts_with(self.text) } else { key == self.text }
+    /// What stands behind the key of `MemFree:  123 kB` or `pgfault 123`, if it is this one.
+    fn value_in(self, line: &[u8]) -> Option<&[u8]> {
+        let mut rest = line.strip_prefix(self.text)?;
+        if self.prefix {
+            rest = rest.get(rest.iter().position(|byte| *byte == b' ')?..)?;
+        }
+        rest = rest.strip_prefix(b":").unwrap_or(rest);
+        rest.starts_with(b" ").then(|| rest.trim_ascii_start())
     }
 }
 
@@ -84,22 +90,24 @@ impl KeyedLines {
         self.totals.fill(None);
         let mut line_count = 0;
         for line in lines(text) {
-            let index = match self.learnt.get(line_count) {
-                Some(None) => None,
+            let learnt = self.learnt.get(line_count);
+            line_count += 1;
+            let (index, value) = match learnt {
+                Some(None) => continue,
                 Some(Some(learnt)) => {
                     let index = usize::from(*learnt);
-                    if !self.keys.get(index).is_some_and(|key| key.fits(key_of(line))) {
-                        return false;
-                    }
-                    Some(index)
+                    let value = self.keys.get(index).and_then(|key| key.value_in(line));
+                    let Some(value) = value else { return false };
+                    (index, value)
                 }
-                None => self.search(line),
+                None => match self.search(line) {
+                    Some(found) => found,
+                    None => continue,
+                },
             };
-            line_count += 1;
-            if let Some(index) = index
-                && let Some(place) = self.places.get(index)
+            if let Some(place) = self.places.get(index)
                 && let Some(total) = self.totals.get_mut(place.total)
-                && let Some(value) = fields(line).nth(1).and_then(number)
+                && let Some(value) = fields(value).next().and_then(number)
             {
                 *total = Some(total.unwrap_or(0).saturating_add(value));
             }
@@ -111,7 +119,7 @@ impl KeyedLines {
         self.learnt.fill(None);
         self.line_count = 0;
         for line in lines(text) {
-            let found = self.search(line).and_then(|index| u8::try_from(index).ok());
+            let found = self.search(line).and_then(|(index, _)| u8::try_from(index).ok());
             if let Some(learnt) = self.learnt.get_mut(self.line_count) {
                 *learnt = found;
             }
@@ -119,14 +127,9 @@ impl KeyedLines {
         }
     }
 
-    fn search(&self, line: &[u8]) -> Option<usize> {
-        let key = key_of(line);
-        self.keys.iter().position(|wanted| wanted.fits(key))
+    /// Which key a line has, and what stands behind it.
+    fn search<'a>(&self, line: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let mut keys = self.keys.iter().enumerate();
+        keys.find_map(|(index, key)| Some((index, key.value_in(line)?)))
     }
-}
-
-/// `MemFree` of `MemFree:  123 kB`, `pgfault` of `pgfault 123`.
-fn key_of(line: &[u8]) -> &[u8] {
-    let key = fields(line).next().unwrap_or_default();
-    key.strip_suffix(b":").unwrap_or(key)
 }

@@ -180,6 +180,9 @@ impl Source for Posted {
             }
             Seats::Own(seats, series) => {
                 for (seat, row) in seats.iter().zip(&self.rows) {
+                    if row.name.is_none() && sample.occupant(seat.slot).is_none() {
+                        continue;
+                    }
                     let seated = sample.occupant(seat.slot).map(|seated| seated.name);
                     if seated != row.name {
                         let occupant = row.name.map(|name| Occupant::named(name.as_bytes()));
@@ -190,8 +193,9 @@ impl Source for Posted {
             }
             Seats::Shared(seats, series) => {
                 for seat in seats {
-                    let seated = sample.occupant(seat.slot).map(|seated| seated.name);
-                    let row = self.rows.iter().find(|row| row.name.is_some() && row.name == seated);
+                    let Some(seated) = sample.occupant(seat.slot) else { continue };
+                    let name = Some(seated.name);
+                    let row = self.rows.iter().find(|row| row.name == name);
                     if let Some(row) = row {
                         fill(row, seat, series, sample);
                     }
