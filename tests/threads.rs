@@ -10,18 +10,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use flightrec_format::entity::EntityKind;
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::disk::Disk;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
+use flightrec_recorder::sample::Sample;
 use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::slow::Slow;
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
+use flightrec_tests::dead_fs::DeadFs;
 use flightrec_tests::fake_proc::{FakeProc, Narrator, TOLD, told};
 use flightrec_tests::kernel::Width;
 use flightrec_tests::observed::Observed;
 use flightrec_tests::programs::wait_until;
+use flightrec_tests::recovered::Recovered;
 use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
 use flightrec_tests::sim_disk::SimDisk;
 use flightrec_tests::world::blank_recording;
@@ -220,6 +224,87 @@ fn an_hour_in_which_the_slow_thread_is_stopped_costs_no_tick() {
     assert!(wait_until(|| is_read(&fifo(&hanging))), "the slow thread was not stopped");
     assert_none_missing(&ticks, HOUR_S);
     assert_eq!(ended.samples, HOUR_S);
+}
+
+/// Runs for so many seconds with a slow thread that hangs from its first look on; how old its
+/// readings were at the end, and the sources that were told as lost.
+fn with_hanging_look(kernel: &Arc<FakeProc>, seconds: u64) -> (u64, Vec<String>) {
+    let clock = Arc::new(SimClock::new(BEGIN_NS, 1_795_333_133_000_000_000, true));
+    let disk = SimDisk::new(blank_recording(MIB), clock.clone());
+    let (here, of_disk): (Arc<dyn Clock>, _) = (clock, disk.clock());
+    let sim: Box<dyn Disk> = Box::new(disk.clone());
+    let (ticks, ended) = record(kernel, &here, (sim, Some(of_disk)), seconds, true);
+    assert_none_missing(&ticks, seconds);
+    assert_eq!(ended.samples, seconds);
+    let recovered = Recovered::of(&disk.durable());
+    let lost = recovered.events_of("source_lost").into_iter();
+    let lost = lost.filter_map(|event| Some(event["text"].as_str()?.to_owned())).collect();
+    let age_s = recovered.lines.last().unwrap()["values"]["recorder.slow_age_s"].as_u64();
+    (age_s.unwrap(), lost)
+}
+
+#[test]
+fn a_sensor_that_hangs_costs_its_own_readings_and_no_tick() {
+    let kernel = Arc::new(FakeProc::default());
+    std::fs::create_dir_all(kernel.path("sys/class/hwmon/hwmon0")).unwrap();
+    let sensor = kernel.path("sys/class/hwmon/hwmon0/temp1_input");
+    assert!(Command::new("mkfifo").arg(&sensor).status().unwrap().success());
+    let (age_s, lost) = with_hanging_look(&kernel, 600);
+    assert!(age_s >= 590, "{age_s}");
+    assert!(lost.iter().any(|source| source == "thermal sensors"), "{lost:?}");
+    assert!(!lost.iter().any(|source| source.starts_with("/proc/stat")), "{lost:?}");
+    assert!(wait_until(|| is_read(&sensor)), "the slow thread was not stopped");
+}
+
+/// A real mount whose server is dead, and one that takes its time.
+#[test]
+fn a_dead_mount_costs_its_own_readings_and_no_tick() {
+    let kernel = Arc::new(FakeProc::default());
+    let point = kernel.path("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let dead = match DeadFs::mount(&point, None) {
+        Ok(dead) => dead,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    show_as_ext4(&kernel, &point);
+    let (age_s, lost) = with_hanging_look(&kernel, 600);
+    assert!(age_s >= 590, "{age_s}");
+    assert!(lost.iter().any(|source| source == "file systems"), "{lost:?}");
+    assert_eq!(dead.asked(), 1, "it was not asked: nothing was shown");
+}
+
+#[test]
+fn a_mount_that_answers_late_is_read_all_the_same() {
+    let kernel = FakeProc::default();
+    let point = kernel.path("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let late = match DeadFs::mount(&point, Some(Duration::from_millis(300))) {
+        Ok(late) => late,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    show_as_ext4(&kernel, &point);
+    let layout = Width::Whole.layout();
+    let (mut sources, mut lookout) = kernel.sources(&layout);
+    let looking = std::thread::spawn(move || lookout.look());
+    let mut sample = Sample::new(&layout);
+    let slot = layout.slots_of(EntityKind::FS).start;
+    let column = layout.slots()[slot].first_column;
+    let mut read = || {
+        sample.clear();
+        sources.iter_mut().for_each(|source| drop(source.read(&mut sample)));
+        sample.get(column)
+    };
+    assert!(wait_until(|| late.asked() == 1));
+    assert_eq!(read(), None, "it has not answered yet");
+    looking.join().unwrap();
+    assert_eq!(read(), Some(400), "400 blocks of 16 KiB are available");
+}
+
+/// Only what says that it is local is asked: a FUSE file system as such is not.
+fn show_as_ext4(kernel: &FakeProc, point: &Path) {
+    std::fs::create_dir_all(kernel.path("proc/self")).unwrap();
+    let line = format!("40 27 0:99 / {} rw - ext4 /dev/sdx1 rw\n", point.display());
+    kernel.write("proc/self/mountinfo", &line);
 }
 
 fn is_read(fifo: &Path) -> bool {

@@ -9,6 +9,7 @@
 
 pub mod broken;
 pub mod cut;
+pub mod dead_fs;
 pub mod example;
 pub mod explore;
 pub mod fake_proc;
