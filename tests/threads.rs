@@ -291,7 +291,9 @@ fn a_mount_that_answers_late_is_read_all_the_same() {
     let column = layout.slots()[slot].first_column;
     let mut read = || {
         sample.clear();
-        sources.iter_mut().for_each(|source| drop(source.read(&mut sample)));
+        for source in &mut sources {
+            source.read(&mut sample).ok();
+        }
         sample.get(column)
     };
     assert!(wait_until(|| late.asked() == 1));
