@@ -94,6 +94,22 @@ fn a_long_sampling_interval_is_no_stuck_commit() {
     assert_eq!(recovered.events_of("alert").len() + recovered.events_of("commit_stuck").len(), 0);
 }
 
+/// A recorder that is restarted finds the same text in pstore, which nobody deletes.
+#[test]
+fn the_last_words_of_a_dead_kernel_are_told_once_in_a_boot() {
+    let mut run = Run::seconds(1, 100);
+    run.last_words = vec!["Kernel panic - ".into(), "not syncing".into()];
+    let again = Run { number: 2, ..run.clone() };
+    let later = Run { number: 3, boot: run.boot + 1, ..run.clone() };
+    let recovered = World::new(MIB).then(&run).then(&again).then(&later).recovered();
+    let told = recovered.events_of("pstore");
+    let runs: Vec<_> =
+        told.iter().map(|event| event["run"].as_str().unwrap()[..2].to_owned()).collect();
+    assert_eq!(runs, ["01", "01", "03", "03"]);
+    assert_eq!(told[1]["text"], "not syncing");
+    assert_eq!(told[1]["args"], serde_json::json!({ "part": 2, "parts": 2 }));
+}
+
 /// P4, W5: three laps of the history; what is gone is the oldest, and nothing in between.
 #[test]
 fn after_many_laps_the_newest_samples_are_there_without_a_hole() {

@@ -52,6 +52,8 @@ pub struct Run {
     pub dying_from_ns: Option<u64>,
     /// Ticks at which the kernel kills a process.
     pub oom_kills: Vec<u64>,
+    /// What the kernel of an earlier boot left behind.
+    pub last_words: Vec<String>,
     /// Which readings there are.
     pub width: Width,
     /// Whether every reading is kept for comparison, or `cpu.user` alone.
@@ -72,6 +74,7 @@ impl Run {
             precision: 0,
             dying_from_ns: None,
             oom_kills: Vec::new(),
+            last_words: Vec::new(),
             width: Width::Whole,
             compare_readings: false,
         }
@@ -222,7 +225,7 @@ pub fn record_through<C: Compressor>(
         facts,
         complaints: Vec::new(),
         copied: false,
-        last_words: Vec::new(),
+        last_words: run.last_words.clone(),
     };
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     let here: Arc<dyn Clock> = clock.clone();
