@@ -37,7 +37,8 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("recording", Some(place.path.to_string_lossy().into_owned()));
     tell("storage", world.storage(place));
     tell("file_system", Some(place.file_system.clone()));
-    tell("mount", Some(format!("{} {}", place.mount_point.display(), place.options)));
+    let mount = format!("{} {}", place.mount_point.display(), place.options);
+    tell("mount", Some(mount.trim().to_owned()));
     tell("commit_s", place.commit_s.map(|seconds| seconds.to_string()));
     tell("swap", world.swaps());
     tell("cmdline", world.line("proc/cmdline"));
