@@ -16,14 +16,14 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn start(interval: &str) -> Self {
+    fn start(interval: &str, commit: &str) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = folder.path().join("recording.frec");
         let path = path.to_str().unwrap();
         let made = say(flightrecd(), ["create", path, "--size", "1MiB", "--force"]);
         assert_eq!(made.code, Some(0), "{made:?}");
         let child = Command::new(flightrecd())
-            .args(["run", "--recording", path, "--interval", interval, "--commit", "10m"])
+            .args(["run", "--recording", path, "--interval", interval, "--commit", commit])
             .env("RUNTIME_DIRECTORY", folder.path().join("run"))
             .env_remove("NOTIFY_SOCKET")
             .stderr(Stdio::null())
@@ -76,7 +76,7 @@ fn now_ms() -> u64 {
 /// A mark commits though the interval is ten minutes away, and stands at the time it was said.
 #[test]
 fn a_mark_is_an_event_at_the_time_it_was_said() {
-    let recorder = Recorder::start("100ms");
+    let recorder = Recorder::start("100ms", "10m");
     assert!(wait_until(|| recorder.mark(&["warm", "up"]).code == Some(0)));
     assert!(wait_until(|| recorder.marks().len() == 1));
     let before_ms = now_ms();
@@ -94,10 +94,34 @@ fn a_mark_is_an_event_at_the_time_it_was_said() {
     assert_eq!(left, 0, "what was taken is removed");
 }
 
+/// Among seals and commits that pass by faster than marks are looked for: none is lost, and none
+/// stands before it was said, nor long after.
+#[test]
+fn marks_are_kept_whatever_is_sealed_meanwhile() {
+    let recorder = Recorder::start("10ms", "50ms");
+    assert!(wait_until(|| recorder.mark(&["mark 0"]).code == Some(0)));
+    let mut said_ms = vec![now_ms()];
+    let clock = SystemClock;
+    for index in 1..12 {
+        let _ = clock.wait(clock.boottime_ns() + 400_000_000);
+        said_ms.push(now_ms());
+        assert_eq!(recorder.mark(&[&format!("mark {index}")]).code, Some(0));
+    }
+    assert!(wait_until(|| recorder.marks().len() >= 12), "{:?}", recorder.marks());
+    let mut marks = recorder.marks();
+    marks.sort_by_key(|(_, text)| text[5..].parse::<usize>().unwrap());
+    assert_eq!(marks.len(), 12, "{marks:?}");
+    for (index, ((at_ms, text), said_ms)) in marks.iter().zip(&said_ms).enumerate() {
+        assert_eq!(*text, format!("mark {index}"));
+        let late_ms = at_ms.saturating_sub(*said_ms);
+        assert!(*at_ms + 60 >= *said_ms && late_ms < 5000, "{text}: {said_ms} {at_ms}");
+    }
+}
+
 /// The same among rows of a second, in the table that people read.
 #[test]
 fn a_mark_shows_in_the_table() {
-    let recorder = Recorder::start("1s");
+    let recorder = Recorder::start("1s", "10m");
     assert!(wait_until(|| recorder.mark(&["line\none\x1b[2J"]).code == Some(0)));
     assert!(wait_until(|| recorder.marks().len() == 1));
     let path = recorder.folder.path().join("recording.frec");
@@ -132,7 +156,7 @@ fn without_permission_it_says_what_to_do() {
         println!("skipped: only root can become somebody without permission");
         return;
     }
-    let recorder = Recorder::start("100ms");
+    let recorder = Recorder::start("100ms", "10m");
     let runtime = recorder.folder.path().join("run");
     let mut command = Command::new(flightrec());
     command.args(["mark", "a"]).env("RUNTIME_DIRECTORY", runtime).uid(65_534).gid(65_534);

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use flightrec_format::superblock::Superblock;
+use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_recorder::sys;
 use flightrec_tests::programs::{Said, flightrec, flightrecd, say};
 use tempfile::TempDir;
@@ -123,4 +125,41 @@ fn a_resize_that_was_cut_is_done_again() {
     assert_eq!(fs::read(&old).unwrap(), before);
     assert_eq!(superblock(&path).geometry.size, 2 * MIB);
     assert_eq!(names(folder.path()), ["recording.frec", "recording.old.frec"]);
+}
+
+/// Killed at any moment, the old or the new one is at its place, whole, and so is what the old one
+/// held; another try ends well.
+#[test]
+fn a_resize_that_is_killed_leaves_a_whole_recording_in_its_place() {
+    let (folder, path) = recorded();
+    let old = folder.path().join("recording.old.frec");
+    let (mut before, mut done) = (fs::read(&path).unwrap(), 0);
+    for turn in 0..30_u64 {
+        let (size, wanted) = if turn % 2 == 0 { ("4MiB", 4 * MIB) } else { ("2MiB", 2 * MIB) };
+        let mut child = Command::new(flightrecd())
+            .args(["resize", path.to_str().unwrap(), "--size", size])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let clock = SystemClock;
+        let _ = clock.wait(clock.boottime_ns() + turn * 2_000_000);
+        // One that has ended cannot be killed.
+        child.kill().ok();
+        child.wait().unwrap();
+        let there = fs::read(&path).unwrap();
+        if there == before {
+            let again = resize(&path, size);
+            assert_eq!(again.code, Some(0), "turn {turn}: {again:?}");
+        } else {
+            done += 1;
+        }
+        assert_eq!(superblock(&path).geometry.size, wanted, "turn {turn}");
+        assert_eq!(fs::read(&old).unwrap(), before, "turn {turn}: the old one is whole");
+        fs::remove_file(&old).unwrap();
+        let left_over = folder.path().join(".recording.frec.new");
+        assert!(!left_over.exists() || done > 0);
+        before = fs::read(&path).unwrap();
+    }
+    println!("{done} of 30 were done when they were to be killed");
 }

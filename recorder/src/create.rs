@@ -20,7 +20,7 @@ use crate::place::{Kind, Place};
 use crate::units::show_size;
 use crate::{facts, place, sys};
 
-pub(crate) mod existing;
+mod existing;
 pub mod fill;
 pub(crate) mod partition;
 pub mod resize;

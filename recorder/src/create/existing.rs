@@ -166,7 +166,7 @@ fn show_date(realtime_ns: i64) -> String {
 }
 
 /// Whether `path` still names the open file.
-pub(crate) fn is_same(file: &File, path: &Path) -> bool {
+pub(super) fn is_same(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let opened = file.metadata().map(identity);
     opened.is_ok_and(|opened| fs::symlink_metadata(path).map(identity).is_ok_and(|it| it == opened))

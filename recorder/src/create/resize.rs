@@ -146,3 +146,34 @@ fn swap_without_links(new: &Path, path: &Path, aside: &Path) -> io::Result<()> {
         sys::rename_new(aside, path).ok();
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a file has but one name: moved in two steps, and back if the second one fails.
+    #[test]
+    fn without_second_names_the_old_one_is_moved_and_never_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (new, path, aside) = (at(".a.frec.new"), at("a.frec"), aside(&at("a.frec")));
+        fs::write(&path, "old").unwrap();
+        assert!(swap_without_links(&new, &path, &aside).is_err(), "there is no new one");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert!(!aside.exists());
+
+        fs::write(&new, "new").unwrap();
+        swap_without_links(&new, &path, &aside).unwrap();
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read(&aside).unwrap()),
+            (b"new".into(), b"old".into())
+        );
+
+        fs::write(&new, "newer").unwrap();
+        assert!(swap_without_links(&new, &path, &aside).is_err(), "one is set aside already");
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read(&aside).unwrap()),
+            (b"new".into(), b"old".into())
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! Opening the recording: whose is it, is it whole, and does nobody else write to it?
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flightrec_format::limits::SLOT_SIZE;
@@ -84,7 +85,7 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
             return Err(Error::new(format!("cannot lock {shown}: {}", reason(&error)), ""));
         }
     }
-    if !create::existing::is_same(disk.file(), path) && device.is_none() {
+    if device.is_none() && !still_there(disk.file(), path) {
         return Err(Error::new(
             format!("{shown} was just replaced by another process"),
             "Start again: then what is there now is recorded into.",
@@ -121,6 +122,14 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
         ));
     }
     Ok((disk, superblock))
+}
+
+/// Whether the path, links followed, still leads to the file that was locked: a resize may have
+/// replaced it between the opening and the lock.
+fn still_there(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let opened = file.metadata().map(identity);
+    opened.is_ok_and(|opened| fs::metadata(path).map(identity).is_ok_and(|it| it == opened))
 }
 
 /// Bytes at the start of a partition that are searched for a superblock.
@@ -168,16 +177,16 @@ mod tests {
         let path = folder.path().join("recording.frec");
         create::create(&path, Some(1 << 20), true, [1; 16], &crate::clock::SystemClock).unwrap();
         assert!(!open_for(&path, [1; 16]).unwrap().copied);
-        let before = std::fs::read(&path).unwrap();
+        let before = fs::read(&path).unwrap();
 
         let opened = open_for_service(&path, 1 << 20, [2; 16]).unwrap();
         assert!(opened.copied);
         assert_ne!(opened.superblock.recording_id, before[24..40]);
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), before);
+        assert_eq!(fs::read(aside(&path)).unwrap(), before);
         drop(opened);
 
         let again = open_for_service(&path, 1 << 20, [3; 16]).unwrap();
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), before, "the first one is not replaced");
+        assert_eq!(fs::read(aside(&path)).unwrap(), before, "the first one is not replaced");
         drop(again);
     }
 }
