@@ -81,11 +81,16 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        // A test that failed half-way may have left it mounted; a second panic would hide the first.
+        let point = self.folder.path().join("mnt");
+        run("umount", &[point.to_str().unwrap()]).ok();
         let device = self.device.to_str().unwrap();
         if self.has_partitions {
-            run("partx", &["-d", device]).unwrap();
+            run("partx", &["-d", device]).ok();
         }
-        run("losetup", &["-d", device]).unwrap();
+        if let Err(reason) = run("losetup", &["-d", device]) {
+            println!("{} is left attached: {reason}", self.device.display());
+        }
     }
 }
 
