@@ -52,7 +52,9 @@ impl Flight {
         let mut command = Command::new(flightrecd());
         command.arg("run").arg("--recording").arg(self.path()).arg("--ack-log").arg(self.ack_log());
         command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.env_remove("NOTIFY_SOCKET");
+        command
+            .env_remove("NOTIFY_SOCKET")
+            .env("RUNTIME_DIRECTORY", self.folder.path().join("run"));
         if service {
             command.env("NOTIFY_SOCKET", self.folder.path().join("nobody-listens"));
         }
@@ -131,6 +133,17 @@ fn what_was_acknowledged_before_a_kill_without_warning_is_rebuilt_from_the_file_
     assert!(acked.len() >= 240 && missing.is_empty(), "{} lost: {missing:?}", missing.len());
     assert_eq!(flight.events("run_start").len(), 4);
     assert_eq!(flight.events("stop").len(), 0);
+}
+
+/// A link in the usual place may lead to another disk.
+#[test]
+fn a_link_to_a_recording_is_followed() {
+    let flight = Flight::new();
+    let real = flight.folder.path().join("elsewhere.frec");
+    fs::rename(flight.path(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, flight.path()).unwrap();
+    flight.started(&FAST, 1);
+    assert!(!flight.recovered().is_empty());
 }
 
 #[test]

@@ -9,15 +9,17 @@ use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
+use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
-use flightrec_recorder::slow::{PERIOD, Slow};
+use flightrec_recorder::slow::Slow;
 use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
@@ -156,7 +158,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         Arc::new(WatchedClock { waits: AtomicU64::new(0), from: 100, to: 600 });
     let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let path = folder.path().join("recording.frec");
-    create(&path, 1 << 20, true, [0; 16], &SystemClock).unwrap();
+    create(&path, Some(1 << 20), true, [0; 16], &SystemClock).unwrap();
     let mut disk = FileDisk::open(&path).unwrap();
     let superblock = find_superblock(&mut disk, 1 << 20).unwrap().unwrap();
     let (failed, history_writes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -177,7 +179,9 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let (mut sources, discovery) = sources::all(&layout, Roots::real(), 10_000_000);
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
-    let slow = Slow::start(discovery, PERIOD).unwrap();
+    // It looks for disks and marks, in a folder where there are none, more often than in a service.
+    let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
+    let slow = Slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {
@@ -192,7 +196,8 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         copied: false,
         last_words: Vec::new(),
     };
-    let ended = Recorder::new(plan, clock, sampler, writer, compressor).run(|_| 3).unwrap();
+    let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
+    let ended = recorder.with_marks(Some(marks)).run(|_| 3).unwrap();
     drop(slow);
 
     assert!(ended.samples > 300, "{ended:?}");

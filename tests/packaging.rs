@@ -34,6 +34,7 @@ fn the_unit_keeps_the_recorder_alive() {
         "Before=shutdown.target",
         "StartLimitIntervalSec=0",
         "Restart=always",
+        "RuntimeDirectory=flightrec",
         "WantedBy=sysinit.target",
     ] {
         assert!(settings.contains(&wanted), "{wanted}");

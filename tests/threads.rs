@@ -128,7 +128,7 @@ fn record(
     let (mut sources, discovery) = kernel.sources(&layout);
     let ticks = Arc::new(Mutex::new(Vec::new()));
     sources.insert(0, Box::new(Narrator(kernel.clone(), ticks.clone())));
-    let slow = slow.then(|| Slow::start(discovery, Duration::from_millis(1)).unwrap());
+    let slow = slow.then(|| Slow::start(discovery, None, Duration::from_millis(1)).unwrap());
     let sampler = Sampler::new(layout, sources, 0, clock.clone());
     let plan = Plan {
         interval_ns: SECOND_NS,

@@ -30,6 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   flightrec dump                       the last 30 minutes before the machine died
   flightrec dump --last 12h CARD.frec  half a day, from a card of another machine
+  sudo flightrec mark upgraded vector  a line of your own among the events
 
 Exit: 0 shown whole, 1 permission or I/O, 2 usage, 3 samples once durable are gone,
       4 no recording or newer than this program, 5 nothing in range";
@@ -43,6 +44,8 @@ pub enum Command {
     Boots(Boots),
     /// Counts damage and says where it lies; repairs nothing.
     Verify(Verify),
+    /// Puts your words into the recording that is being made on this machine.
+    Mark(Mark),
 }
 
 /// When to use colour.
@@ -163,6 +166,14 @@ pub struct Verify {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+}
+
+/// `flightrec mark`.
+#[derive(Args, Debug)]
+pub struct Mark {
+    /// What to remember, as "upgraded vector": one line, at most 512 bytes.
+    #[arg(value_name = "TEXT", required = true)]
+    pub words: Vec<String>,
 }
 
 impl ZoneChoice {

@@ -30,6 +30,7 @@ pub mod dump;
 pub mod export;
 pub mod gap;
 pub mod holder;
+pub mod mark;
 pub mod merge;
 pub mod moment;
 pub mod order;
@@ -82,6 +83,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Dump(wish)) => dump::run(wish, output),
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
+        Some(args::Command::Mark(wish)) => mark::run(wish, output),
     }
 }
 

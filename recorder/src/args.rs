@@ -1,4 +1,4 @@
-//! What can be typed: `flightrecd create`, `run` and `check-config`.
+//! What can be typed: `flightrecd create`, `resize`, `run` and `check-config`.
 
 use std::path::PathBuf;
 
@@ -19,16 +19,24 @@ pub struct Arguments {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes a recording: a file of fixed size, written once from end to end
+    /// Makes a recording: a file of fixed size, written once from end to end, or a raw partition
     Create {
-        /// Where: a file on a disk or card
+        /// Where: a file on a disk or card, or a partition
         path: PathBuf,
-        /// How large, in whole KiB, MiB or GiB
-        #[arg(long, default_value = "64MiB", value_parser = size_bytes)]
-        size: u64,
-        /// Over an existing file, whose content is lost; also in RAM
+        /// How large, in whole KiB, MiB or GiB [default: 64MiB; of a partition all]
+        #[arg(long, value_parser = size_bytes)]
+        size: Option<u64>,
+        /// Over an existing file or what is on a partition, which is lost; also in RAM
         #[arg(long)]
         force: bool,
+    },
+    /// Makes a new recording of another size in the place of one, which is set aside, readable
+    Resize {
+        /// The recording; nobody may be recording into it
+        path: PathBuf,
+        /// How large, in whole KiB, MiB or GiB
+        #[arg(long, value_parser = size_bytes)]
+        size: u64,
     },
     /// Records until it is told to stop
     Run {

@@ -121,6 +121,14 @@ impl<C: Compressor> Committer<C> {
         self.acked[1]
     }
 
+    /// First row that an event may still be added to: the next tail frame surely holds it, and
+    /// neither a seal nor one that is out does.
+    pub fn open_row(&self) -> u64 {
+        let acked = if self.flight.tail.is_some() { self.acked[1] } else { self.acked[0] };
+        let sealed_out = self.flight.sealed.map_or(0, |(end_row, _)| end_row);
+        acked.max(self.maker.sealed_row()).max(sealed_out)
+    }
+
     /// Tick up to which everything is sealed.
     pub fn sealed_tick(&self) -> Option<u64> {
         self.sealed_tick

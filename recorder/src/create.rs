@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use flightrec_format::superblock::{Geometry, Superblock};
 
 use crate::clock::{Clock, SystemClock};
+use crate::device::Device;
 use crate::error::Error;
 use crate::place::{Kind, Place};
 use crate::units::show_size;
@@ -21,6 +22,8 @@ use crate::{facts, place, sys};
 
 mod existing;
 pub mod fill;
+pub(crate) mod partition;
+pub mod resize;
 mod trouble;
 
 use trouble::{about, held, no_space, not_a_size, not_created};
@@ -76,17 +79,49 @@ impl Created {
     }
 }
 
-/// Makes a recording of `size_bytes`, rounded down to whole slots. `force`: over an existing
-/// file, too, and in RAM.
+/// What is asked for.
+struct Wish<'a> {
+    size_bytes: Option<u64>,
+    force: bool,
+    identity: [u8; 16],
+    clock: &'a dyn Clock,
+}
+
+impl Wish<'_> {
+    /// The superblock of a new recording, which has a name that no other has.
+    fn superblock(&self, path: &Path, geometry: Geometry) -> Result<Superblock, Error> {
+        let mut recording_id = [0; 16];
+        sys::random_bytes(&mut recording_id)
+            .map_err(|error| Error::io("get random bytes for", path, &error))?;
+        Ok(Superblock {
+            recording_id,
+            identity: self.identity,
+            created_realtime_ns: self.clock.realtime_ns(),
+            geometry,
+            compatible_flags: 0,
+        })
+    }
+}
+
+/// Bytes of a recording whose owner does not say how large.
+pub const SIZE_DEFAULT: u64 = 64 * MIB;
+
+/// Makes a recording of `size_bytes`, rounded down to whole slots; `None`: 64 MiB, or a whole
+/// partition. `force`: over an existing file, too, over what is on a partition, and in RAM.
 pub fn create(
     path: &Path,
-    size_bytes: u64,
+    size_bytes: Option<u64>,
     force: bool,
     identity: [u8; 16],
     clock: &dyn Clock,
 ) -> Result<Created, Error> {
-    let geometry = Geometry::for_size(size_bytes).ok_or_else(|| not_a_size(size_bytes))?;
+    let wish = Wish { size_bytes, force, identity, clock };
     let path = existing::resolve(path)?;
+    if let Some(device) = Device::at(&path) {
+        return partition::create(&path, &device, &wish);
+    }
+    let size_bytes = size_bytes.unwrap_or(SIZE_DEFAULT);
+    let geometry = Geometry::for_size(size_bytes).ok_or_else(|| not_a_size(size_bytes))?;
     let occupied = existing::look(&path)?;
     if let (Some(occupant), false) = (&occupied, force) {
         return Err(occupant.refusal(&path));
@@ -96,25 +131,12 @@ pub fn create(
     }
     let place =
         place::inspect(&path).map_err(|error| Error::io("look at the place of", &path, &error))?;
-    let refusal = place::refusal(&place);
-    if let (Some(refusal), false) = (&refusal, force) {
-        let (what, advice) = refusal.split_once(". Choose").unwrap_or((refusal, ""));
-        return Err(Error::new(what, FORCE_IN_RAM).matters(format!("Choose{advice}")));
-    }
-    let mut recording_id = [0; 16];
-    sys::random_bytes(&mut recording_id)
-        .map_err(|error| Error::io("get random bytes for", &path, &error))?;
-    let superblock = Superblock {
-        recording_id,
-        identity,
-        created_realtime_ns: clock.realtime_ns(),
-        geometry,
-        compatible_flags: 0,
-    };
+    let refusal = refuse_ram(&place, force)?;
+    let superblock = wish.superblock(&path, geometry)?;
     let verified = if occupied.is_some() {
         replace(&path, &superblock, &place)?
     } else {
-        make(&path, &superblock, &place)?
+        make(&path, &superblock, &place, |_, new| sys::rename_new(new, &path))?
     };
     Ok(Created {
         size: geometry.size,
@@ -123,6 +145,16 @@ pub fn create(
         days: days(&geometry),
         refusal,
     })
+}
+
+/// Refuses a place in RAM unless it is forced; then says why it should not be.
+fn refuse_ram(place: &Place, force: bool) -> Result<Option<String>, Error> {
+    let refusal = place::refusal(place);
+    if let (Some(refusal), false) = (&refusal, force) {
+        let (what, advice) = refusal.split_once(". Choose").unwrap_or((refusal, ""));
+        return Err(Error::new(what, FORCE_IN_RAM).matters(format!("Choose{advice}")));
+    }
+    Ok(refusal)
 }
 
 /// For the service: makes a recording where there is none, smaller than `size_bytes` if the disk
@@ -146,7 +178,7 @@ pub fn open_or_create(path: &Path, size_bytes: u64) -> Result<Option<Created>, E
         .matters("Unasked, a recording takes 8 MiB at least, and 5 % of the free space at most."));
     }
     let identity = facts::identity(Path::new("/"));
-    create(path, size_bytes.min(share), false, identity, &SystemClock).map(Some)
+    create(path, Some(size_bytes.min(share)), false, identity, &SystemClock).map(Some)
 }
 
 const MIB: u64 = 1 << 20;
@@ -169,8 +201,13 @@ fn days(geometry: &Geometry) -> f64 {
     f64::from(geometry.history_slots) * 4096.0 / SAMPLE_BYTES / 86_400.0
 }
 
-/// A new file: everything under another name, then the right one.
-fn make(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option<bool>, Error> {
+/// A new file: everything under another name, then the right one, which `name` gives it.
+fn make(
+    path: &Path,
+    superblock: &Superblock,
+    place: &Place,
+    name: impl FnOnce(&File, &Path) -> io::Result<()>,
+) -> Result<Option<bool>, Error> {
     let size = superblock.geometry.size;
     let new = new_name(path)?;
     existing::remove_left_over(&new, path)?;
@@ -198,7 +235,7 @@ fn make(path: &Path, superblock: &Superblock, place: &Place) -> Result<Option<bo
         fill::allocate(&file, size)?;
         let verified = fill::zeros(&file, size)?;
         fill::superblocks(&mut &file, superblock)?;
-        sys::rename_new(&new, path)?;
+        name(&file, &new)?;
         Ok(verified)
     })();
     match filled {

@@ -1,4 +1,5 @@
-//! Where frames go: a trait, so that a simulation can own the disk, and the preallocated file.
+//! Where frames go: a trait, so that a simulation can own the disk, and the preallocated file or
+//! partition.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use memmap2::MmapMut;
 
+use crate::device::Device;
 use crate::sys;
 
 /// A disk under a recording.
@@ -30,15 +32,20 @@ pub struct FileDisk {
 }
 
 impl FileDisk {
-    /// Opens a recording for reading and writing.
+    /// Opens a recording for reading and writing; a partition as its only user.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let exclusive = if Device::at(path).is_some() { sys::O_EXCL } else { 0 };
         let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        let direct = options.clone().custom_flags(sys::O_DIRECT).open(path);
+        options.read(true).write(true).custom_flags(exclusive);
+        let direct = options.clone().custom_flags(exclusive | sys::O_DIRECT).open(path);
         let file = match direct {
             // tmpfs, some FUSE and overlay file systems refuse O_DIRECT, at open or at first use.
             Ok(file) if takes_direct(&file) => file,
-            Ok(_) => options.open(path)?,
+            Ok(file) => {
+                // A partition has one user, even if both are we.
+                drop(file);
+                options.open(path)?
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => options.open(path)?,
             Err(error) => return Err(error),
         };

@@ -4,7 +4,7 @@ use flightrec_format::event::{self, EventKind};
 use flightrec_format::varint::Writer;
 
 /// Longest text of an event that the recorder writes, bytes.
-const TEXT_LEN_MAX: usize = 200;
+const TEXT_LEN_MAX: usize = 512;
 
 /// Most arguments of an event that the recorder writes.
 const ARGUMENTS_MAX: usize = 2;
@@ -20,7 +20,7 @@ struct Event {
     text_len: usize,
 }
 
-/// The events of this run, oldest first.
+/// The events of this run, by their ticks.
 #[derive(Debug)]
 pub struct Events {
     ring: Vec<Event>,
@@ -74,7 +74,9 @@ impl Events {
         for (place, value) in event.text.iter_mut().zip(text) {
             *place = *value;
         }
-        self.ring.push(event);
+        // The owner's mark comes a second or two after others that happened later.
+        let place = self.ring.partition_point(|other| other.tick <= tick);
+        self.ring.insert(place, event);
     }
 
     /// First tick whose events are all still here: no frame may begin before it (F4).

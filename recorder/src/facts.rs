@@ -41,7 +41,8 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("recording", Some(place.path.to_string_lossy().into_owned()));
     tell("storage", world.storage(place));
     tell("file_system", Some(place.file_system.clone()));
-    tell("mount", Some(format!("{} {}", place.mount_point.display(), place.options)));
+    let mount = format!("{} {}", place.mount_point.display(), place.options);
+    tell("mount", Some(mount.trim().to_owned()));
     tell("commit_s", place.commit_s.map(|seconds| seconds.to_string()));
     let hardware = Hardware { root, disk: place.disk.as_deref() };
     tell("mounts", hardware.mounts());

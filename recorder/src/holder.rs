@@ -3,8 +3,8 @@
 //! The lock itself does not tell: one that belongs to an open file shows no pid in `/proc/locks`.
 //! But the holder's `/proc/PID/fdinfo` does.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The process that holds the lock of a recording.
@@ -20,8 +20,7 @@ pub struct Holder {
 /// look into it.
 #[must_use]
 pub fn find(recording: &Path) -> Option<Holder> {
-    let wanted = fs::metadata(recording).ok()?;
-    let wanted = (wanted.dev(), wanted.ino());
+    let wanted = identity(&fs::metadata(recording).ok()?);
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let name = process.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -41,9 +40,16 @@ fn holds(process: &Path, wanted: (u64, u64)) -> bool {
         let details = process.join("fdinfo").join(descriptor.file_name());
         let details = fs::read(details).unwrap_or_default();
         details.windows(LOCK.len()).any(|part| part == LOCK)
-            && fs::metadata(descriptor.path())
-                .is_ok_and(|opened| (opened.dev(), opened.ino()) == wanted)
+            && fs::metadata(descriptor.path()).is_ok_and(|opened| identity(&opened) == wanted)
     })
+}
+
+/// A file by its inode; a device by its number, for it may have several names.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    if metadata.file_type().is_block_device() {
+        return (u64::MAX, metadata.rdev());
+    }
+    (metadata.dev(), metadata.ino())
 }
 
 /// How fdinfo calls a lock that belongs to an open file. See proc_pid_fdinfo(5).

@@ -9,7 +9,8 @@ use clap::Parser;
 use flightrec_recorder::args::{Arguments, Command};
 use flightrec_recorder::clock::SystemClock;
 use flightrec_recorder::config::Config;
-use flightrec_recorder::create::create;
+use flightrec_recorder::create::resize::resize;
+use flightrec_recorder::create::{Created, create};
 use flightrec_recorder::error::Error;
 use flightrec_recorder::run::{RunOptions, run};
 use flightrec_recorder::{facts, sys};
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     sys::ignore_file_size_signal();
     let done = match Arguments::parse().command {
         Command::Create { path, size, force } => create_and_tell(&path, size, force),
+        Command::Resize { path, size } => resize_and_tell(&path, size),
         Command::Run { config, recording, time: for_ns, interval, commit, ack_log } => {
             let (interval_ns, commit_ns) = (interval, commit);
             run(&RunOptions { config, recording, for_ns, interval_ns, commit_ns, ack_log })
@@ -30,13 +32,26 @@ fn main() -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-fn create_and_tell(path: &Path, size: u64, force: bool) -> Result<(), Error> {
+fn create_and_tell(path: &Path, size: Option<u64>, force: bool) -> Result<(), Error> {
     let made = create(path, size, force, facts::identity(Path::new("/")), &SystemClock)?;
+    tell_made(path, &made);
+    Ok(())
+}
+
+fn resize_and_tell(path: &Path, size: u64) -> Result<(), Error> {
+    let (made, aside) = resize(path, size, facts::identity(Path::new("/")), &SystemClock)?;
+    tell_made(path, &made);
+    let aside = aside.display();
+    let told = format!("What was recorded so far: flightrec dump {aside}");
+    say(&mut io::stdout(), &told);
+    Ok(())
+}
+
+fn tell_made(path: &Path, made: &Created) {
     say(&mut io::stdout(), &format!("{}: {made}", path.display()));
     for warning in made.warnings() {
         say(&mut io::stderr(), &format!("flightrecd: {warning}"));
     }
-    Ok(())
 }
 
 fn check_config(given: Option<&Path>) -> Result<(), Error> {

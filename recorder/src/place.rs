@@ -253,12 +253,12 @@ fn is_memory(device: &str) -> bool {
 }
 
 /// Upper part of a device number. See makedev(3).
-fn major(number: u64) -> u64 {
+pub(crate) fn major(number: u64) -> u64 {
     ((number >> 32) & 0xffff_f000) | ((number >> 8) & 0xfff)
 }
 
 /// Lower part of a device number.
-fn minor(number: u64) -> u64 {
+pub(crate) fn minor(number: u64) -> u64 {
     ((number >> 12) & 0xffff_ff00) | (number & 0xff)
 }
 

@@ -4,6 +4,7 @@
 //! belongs to the writer's thread; what it is doing shows in [`Pain`].
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use flightrec_format::event::{EventKind, stop_reason};
 
@@ -13,6 +14,7 @@ use crate::clock::{Clock, Signal};
 use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
+use crate::marks::Mark;
 use crate::rows::Rows;
 use crate::sampler::{Pain, Sampler};
 use crate::writer::Writer;
@@ -99,6 +101,7 @@ pub struct Recorder<C> {
     salvage_turn: bool,
     told_dropped: u64,
     commit_interval_ns: u64,
+    marks: Option<Receiver<Mark>>,
 }
 
 impl<C: Compressor> Recorder<C> {
@@ -138,7 +141,15 @@ impl<C: Compressor> Recorder<C> {
             salvage_turn: false,
             told_dropped: 0,
             commit_interval_ns,
+            marks: None,
         }
+    }
+
+    /// Takes the owner's marks from here.
+    #[must_use]
+    pub fn with_marks(mut self, marks: Option<Receiver<Mark>>) -> Self {
+        self.marks = marks;
+        self
     }
 
     /// Records until told to end. `stop_reason_of` says what a termination means: only the service
@@ -246,6 +257,7 @@ impl<C: Compressor> Recorder<C> {
                 self.event(EventKind::PSTORE, tick, &[number, count], part.as_bytes());
             }
         }
+        self.tell_mark();
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
@@ -268,9 +280,37 @@ impl<C: Compressor> Recorder<C> {
         }
     }
 
+    /// One mark, at the time at which it was said: it came a second or two ago. What is sealed,
+    /// or may leave the tail unsealed, takes no more events; then it goes to the first that does.
+    fn tell_mark(&mut self) {
+        let Some(mark) = self.marks.as_ref().and_then(|marks| marks.try_recv().ok()) else {
+            return;
+        };
+        let said_ns = mark.boottime_ns.min(self.clock.boottime_ns());
+        let open = self.committer.as_ref().map_or(0, Committer::open_row).max(self.rows.first());
+        let due = |row: &u64| {
+            self.rows.tick(*row).is_some_and(|tick| tick * self.plan.interval_ns <= said_ns)
+        };
+        let newest = self.rows.next().saturating_sub(1);
+        let row = (open..=newest).rev().find(due).unwrap_or(open.min(newest));
+        if let Some(tick) = self.rows.tick(row) {
+            self.event_at(EventKind::MARK, (tick, said_ns), &[], mark.text());
+        }
+    }
+
     fn event(&mut self, kind: EventKind, tick: u64, arguments: &[i64], text: &[u8]) {
+        self.event_at(kind, (tick, self.clock.boottime_ns()), arguments, text);
+    }
+
+    fn event_at(
+        &mut self,
+        kind: EventKind,
+        (tick, at_ns): (u64, u64),
+        arguments: &[i64],
+        text: &[u8],
+    ) {
         let due_ns = tick.saturating_mul(self.plan.interval_ns);
-        let offset_ms = self.clock.boottime_ns().saturating_sub(due_ns) / 1_000_000;
+        let offset_ms = at_ns.saturating_sub(due_ns) / 1_000_000;
         let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
         self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
         self.commit_now = true;

@@ -22,8 +22,8 @@ pub mod time;
 
 pub use compressor::StaticCompressor;
 pub use file::{
-    FileSystem, O_DIRECT, fallocate, fiemap_unwritten, file_system, file_system_room,
-    ignore_file_size_signal, list_dir, lock_exclusive, rename_new, set_nocow,
+    FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,
+    file_system_room, ignore_file_size_signal, list_dir, lock_exclusive, rename_new, set_nocow,
 };
 pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
 pub use signal::{Signal, block_signals, wait_signal_until};

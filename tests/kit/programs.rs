@@ -76,7 +76,10 @@ impl From<Output> for Said {
 
 /// Runs a program to its end.
 pub fn say<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let mut command = Command::new(program);
+    // Never among the marks of a recorder that is at work on this machine.
+    command.env("RUNTIME_DIRECTORY", std::env::temp_dir().join("flightrec-tests-run"));
+    let output = command.args(arguments).stdin(Stdio::null()).output();
     output.expect("a program that was built can be started").into()
 }
 

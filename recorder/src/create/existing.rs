@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use flightrec_format::frame::Header;
@@ -15,7 +15,7 @@ use crate::error::{Error, reason};
 use crate::sys;
 use crate::units::show_size;
 
-/// A regular file that is in the way.
+/// A regular file that is in the way, or what is on a partition.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Occupant {
     /// A recording.
@@ -58,13 +58,6 @@ pub(super) fn look(path: &Path) -> Result<Option<Occupant>, Error> {
         let advice = format!("Name a file in it: {}", path.join("recording.frec").display());
         return Err(Error::new(format!("{path_shown} is a directory"), advice));
     }
-    if kind.is_block_device() {
-        return Err(Error::new(
-            format!("{path_shown} is a block device"),
-            "Name a file on a file system, such as /var/lib/flightrec/recording.frec.",
-        )
-        .matters("Recordings on a raw partition come with a later version. Nothing was changed."));
-    }
     if !kind.is_file() {
         return Err(Error::new(
             format!("{path_shown} is not a regular file"),
@@ -76,7 +69,7 @@ pub(super) fn look(path: &Path) -> Result<Option<Occupant>, Error> {
     Ok(Some(occupant.unwrap_or_else(|error| Occupant::Closed(reason(&error)))))
 }
 
-fn occupant(file: &File, len: u64) -> io::Result<Occupant> {
+pub(super) fn occupant(file: &File, len: u64) -> io::Result<Occupant> {
     if len == 0 {
         return Ok(Occupant::Empty);
     }

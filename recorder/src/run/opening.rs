@@ -1,14 +1,18 @@
 //! Opening the recording: whose is it, is it whole, and does nobody else write to it?
 
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use flightrec_format::limits::SLOT_SIZE;
 use flightrec_format::superblock::Superblock;
 
-use crate::disk::FileDisk;
+use crate::device::Device;
+use crate::disk::{Disk, FileDisk, PageBuffer};
 use crate::error::{Error, reason};
 use crate::resume::find_superblock;
-use crate::{create, holder, sys};
+use crate::{create, device, holder, signatures, sys};
 
 /// What was opened.
 pub(super) struct Opened {
@@ -30,7 +34,8 @@ pub(super) fn open_for_service(
     create::open_or_create(path, size_bytes)?;
     let opened = open_for(path, identity)?;
     let aside = aside(path);
-    if !opened.copied || aside.exists() {
+    // A partition has no other name to go by: it is recorded into, and the run says "copied".
+    if !opened.copied || aside.exists() || Device::at(path).is_some() {
         return Ok(opened);
     }
     let size_bytes = opened.superblock.geometry.size;
@@ -57,7 +62,12 @@ fn aside(path: &Path) -> PathBuf {
 /// Opens and locks the recording.
 fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
     let shown = path.display();
+    let device = Device::at(path);
     let disk = FileDisk::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy if holder::find(path).is_some() => another_recorder(path),
+        io::ErrorKind::ResourceBusy if let Some(device) = &device => {
+            create::partition::in_use(path, device)
+        }
         io::ErrorKind::NotFound => Error::new(
             format!("there is no recording at {shown}"),
             format!("Make one: flightrecd create {shown}"),
@@ -70,23 +80,26 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
     })?;
     match sys::lock_exclusive(disk.file()) {
         Ok(true) => {}
-        Ok(false) => {
-            let pid = holder::find(path)
-                .map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
-            return Err(Error::new(
-                format!("another recorder{pid} is recording into {shown}"),
-                "Two would overwrite each other. Stop it, or record elsewhere with --recording PATH.",
-            ));
-        }
+        Ok(false) => return Err(another_recorder(path)),
         Err(error) => {
             return Err(Error::new(format!("cannot lock {shown}: {}", reason(&error)), ""));
         }
     }
-    let metadata = disk.file().metadata();
-    let metadata = metadata
+    if device.is_none() && !still_there(disk.file(), path) {
+        return Err(Error::new(
+            format!("{shown} was just replaced by another process"),
+            "Start again: then what is there now is recorded into.",
+        ));
+    }
+    let len = device::len_of(disk.file())
         .map_err(|error| Error::new(format!("cannot examine {shown}: {}", reason(&error)), ""))?;
     let mut disk = disk;
-    let superblock = find_superblock(&mut disk, metadata.len())
+    if device.is_some() {
+        refuse_others(path, &mut disk, len)?;
+    }
+    // All of our own have a copy near the start; all of a large partition would take hours.
+    let searched = if device.is_some() { len.min(DEVICE_SEARCHED) } else { len };
+    let superblock = find_superblock(&mut disk, searched)
         .map_err(|error| Error::new(format!("cannot read {shown}: {}", reason(&error)), ""))?
         .ok_or_else(|| {
             Error::new(
@@ -95,13 +108,9 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
                  flightrecd create PATH",
             )
         })?;
-    if superblock.geometry.size > metadata.len() {
+    if superblock.geometry.size > len {
         return Err(Error::new(
-            format!(
-                "{shown} is cut: {} of {} bytes are there",
-                metadata.len(),
-                superblock.geometry.size
-            ),
+            format!("{shown} is cut: {} of {} bytes are there", len, superblock.geometry.size),
             "Recording into it would make it grow, which a power cut does not forgive. Nothing was \
              changed. `flightrec dump` still reads it; make a new one with flightrecd create.",
         ));
@@ -115,6 +124,47 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
     Ok((disk, superblock))
 }
 
+/// Whether the path, links followed, still leads to the file that was locked: a resize may have
+/// replaced it between the opening and the lock.
+fn still_there(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let opened = file.metadata().map(identity);
+    opened.is_ok_and(|opened| fs::metadata(path).map(identity).is_ok_and(|it| it == opened))
+}
+
+/// Bytes at the start of a partition that are searched for a superblock.
+const DEVICE_SEARCHED: u64 = 16 << 20;
+
+/// A partition that was given to somebody else may still hold our second superblock: what begins
+/// with another's mark is not ours any more.
+fn refuse_others(path: &Path, disk: &mut FileDisk, len: u64) -> Result<(), Error> {
+    let unreadable = |error: &io::Error| Error::io("read", path, error);
+    let mut first = PageBuffer::new(SLOT_SIZE).map_err(|error| unreadable(&error))?;
+    if disk.read_at(&mut first, 0).is_ok() && Superblock::read(&first).is_ok() {
+        return Ok(());
+    }
+    // Through the page cache, for the marks stand anywhere.
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let Some(found) = signatures::find(&file, len).map_err(|error| unreadable(&error))? else {
+        return Ok(());
+    };
+    let what = format!("{} holds {} (byte {})", path.display(), found.name, found.offset);
+    Err(Error::new(
+        what,
+        "Check that it is the right one; to give it up: flightrecd create --force.",
+    )
+    .matters("Nothing was changed: to record into it would destroy that."))
+}
+
+fn another_recorder(path: &Path) -> Error {
+    let pid =
+        holder::find(path).map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
+    Error::new(
+        format!("another recorder{pid} is recording into {}", path.display()),
+        "Two would overwrite each other. Stop it, or record elsewhere with --recording PATH.",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,18 +175,18 @@ mod tests {
     fn a_recording_from_another_machine_is_set_aside_once() {
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let path = folder.path().join("recording.frec");
-        create::create(&path, 1 << 20, true, [1; 16], &crate::clock::SystemClock).unwrap();
+        create::create(&path, Some(1 << 20), true, [1; 16], &crate::clock::SystemClock).unwrap();
         assert!(!open_for(&path, [1; 16]).unwrap().copied);
-        let before = std::fs::read(&path).unwrap();
+        let before = fs::read(&path).unwrap();
 
         let opened = open_for_service(&path, 1 << 20, [2; 16]).unwrap();
         assert!(opened.copied);
         assert_ne!(opened.superblock.recording_id, before[24..40]);
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), before);
+        assert_eq!(fs::read(aside(&path)).unwrap(), before);
         drop(opened);
 
         let again = open_for_service(&path, 1 << 20, [3; 16]).unwrap();
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), before, "the first one is not replaced");
+        assert_eq!(fs::read(aside(&path)).unwrap(), before, "the first one is not replaced");
         drop(again);
     }
 }

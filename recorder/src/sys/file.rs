@@ -13,6 +13,15 @@ use super::checked;
 /// Flag for `OpenOptionsExt::custom_flags`: pass the page cache by. See open(2).
 pub const O_DIRECT: i32 = libc::O_DIRECT;
 
+/// Flag for `OpenOptionsExt::custom_flags`: refuse a link. See open(2).
+pub const O_NOFOLLOW: i32 = libc::O_NOFOLLOW;
+
+/// Flag for `OpenOptionsExt::custom_flags`: never wait for a FIFO's other end. See open(2).
+pub const O_NONBLOCK: i32 = libc::O_NONBLOCK;
+
+/// Flag for `OpenOptionsExt::custom_flags`, on a block device: be its only user. See open(2).
+pub const O_EXCL: i32 = libc::O_EXCL;
+
 /// Locks the whole file for this open file description. `false`: somebody else holds it. Unlike
 /// a classic record lock it does not vanish when another descriptor of the file is closed. See
 /// fcntl(2), "Open file description locks".
