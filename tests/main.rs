@@ -3,6 +3,7 @@
 
 mod bad_recordings;
 mod canary;
+mod carve;
 mod create;
 mod fixtures;
 mod flight;

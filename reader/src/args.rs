@@ -31,6 +31,7 @@ Examples:
   flightrec dump                       the last 30 minutes before the machine died
   flightrec dump --last 12h CARD.frec  half a day, from a card of another machine
   sudo flightrec mark upgraded vector  a line of your own among the events
+  flightrec carve card.img -o R.frec   out of a card whose file system is broken
 
 Exit: 0 shown whole, 1 permission or I/O, 2 usage, 3 samples once durable are gone,
       4 no recording or newer than this program, 5 nothing in range";
@@ -46,6 +47,10 @@ pub enum Command {
     Verify(Verify),
     /// Puts your words into the recording that is being made on this machine.
     Mark(Mark),
+    /// Finds recordings in a card's image, a partition or a disk, whatever became of its file system.
+    ///
+    /// Lists what it finds. With --format or -o, prints or writes the recording that was found.
+    Carve(Carve),
 }
 
 /// When to use colour.
@@ -77,6 +82,20 @@ pub struct Dump {
     /// Recording to read.
     #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
     pub file: PathBuf,
+    /// Which samples, and what of them.
+    #[command(flatten)]
+    pub show: Show,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// Which samples are shown, and what of them.
+#[derive(Args, Clone, Debug)]
+pub struct Show {
     /// So much recorded time, back from the last durable sample [default: 30m].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "since")]
     pub last: Option<Duration>,
@@ -104,12 +123,6 @@ pub struct Dump {
     /// Counters as growth per second.
     #[arg(long)]
     pub rates: bool,
-    /// Form of the output.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
-    /// The same as --format json.
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,
@@ -152,6 +165,32 @@ pub struct Boots {
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,
+}
+
+/// `flightrec carve`.
+#[derive(Args, Debug)]
+pub struct Carve {
+    /// Image, card or partition to search.
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+    /// Of several recordings the one whose id begins like this.
+    #[arg(long, value_name = "ID")]
+    pub recording: Option<String>,
+    /// Prints its samples: all of them, or those of the window asked for.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Writes it into a new file.
+    #[arg(short = 'o', long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// Lets OUT replace a file.
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Which samples, and what of them.
+    #[command(flatten)]
+    pub show: Show,
 }
 
 /// `flightrec verify`.

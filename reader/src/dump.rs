@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::Output;
-use crate::args::{Dump, Format};
+use crate::args::{Dump, Format, Show};
 use crate::boots::{summary_json, zone_of};
 use crate::export::csv::Rows;
 use crate::export::json::Objects;
@@ -21,9 +21,25 @@ mod table;
 
 /// Shows samples.
 pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let names = Names::new(&wish.series, wish.rates).map_err(Trouble::usage)?;
     let format = if wish.json { Format::Json } else { wish.format };
-    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let names = names(&wish.show)?;
+    let (scan, timeline) = crate::open(&wish.file, Depth::Headers)?;
+    show(&wish.show, format, names, (&scan, timeline), output)
+}
+
+/// The series asked for.
+pub fn names(wish: &Show) -> Result<Names, Trouble> {
+    Names::new(&wish.series, wish.rates).map_err(Trouble::usage)
+}
+
+/// Shows samples of a recording that is in order already, wherever it was found.
+pub fn show(
+    wish: &Show,
+    format: Format,
+    names: Names,
+    (scan, mut timeline): (&Scan, Timeline),
+    output: &mut Output<'_>,
+) -> Result<Outcome, Trouble> {
     let window_wish = Wish {
         last: wish.last,
         since: wish.since.clone(),
@@ -35,7 +51,7 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let mut window = Window::find(&mut timeline, &window_wish, zone)?;
     keep_what_is_dated(&mut timeline, &mut window);
     let seen = match format {
-        Format::Text => table::show(wish, names, &scan, &mut timeline, &window, output)?,
+        Format::Text => table::show(wish, names, scan, &mut timeline, &window, output)?,
         Format::Jsonl => json_lines(wish, names, &mut timeline, &window.parts, output.data)?,
         Format::Json => document(wish, names, &mut timeline, &window.parts, output.data)?,
         Format::Csv => csv(wish, names, &mut timeline, &window.parts, output.data)?,
@@ -73,7 +89,7 @@ pub fn gone_in(timeline: &Timeline, parts: &[Part], seen: &Seen) -> u64 {
 }
 
 /// In which zone `--since` and its like are read: that in which times are shown.
-fn typing_zone(timeline: &mut Timeline, wish: &Dump) -> Zone {
+fn typing_zone(timeline: &mut Timeline, wish: &Show) -> Zone {
     if let Some(zone) = wish.zone.asked() {
         return zone;
     }
@@ -97,7 +113,7 @@ struct Every {
 }
 
 impl Every {
-    fn new(wish: &Dump) -> Self {
+    fn new(wish: &Show) -> Self {
         Self { step_ns: wish.every.map_or(0, |every| every.as_nanos()), last: None }
     }
 
@@ -110,7 +126,7 @@ impl Every {
 }
 
 fn json_lines(
-    wish: &Dump,
+    wish: &Show,
     names: Names,
     timeline: &mut Timeline,
     parts: &[Part],
@@ -131,7 +147,7 @@ fn json_lines(
 }
 
 fn document(
-    wish: &Dump,
+    wish: &Show,
     names: Names,
     timeline: &mut Timeline,
     parts: &[Part],
@@ -160,7 +176,7 @@ fn document(
 }
 
 fn csv(
-    wish: &Dump,
+    wish: &Show,
     names: Names,
     timeline: &mut Timeline,
     parts: &[Part],
@@ -215,7 +231,7 @@ pub fn losses(scan: &Scan) -> Vec<String> {
 /// The zone and summary of each boot of a window.
 fn introductions(
     timeline: &mut Timeline,
-    wish: &Dump,
+    wish: &Show,
     parts: &[Part],
 ) -> Vec<(usize, BootSummary, Zone)> {
     boots_of(parts)

@@ -25,17 +25,20 @@ macro_rules! put {
 
 pub mod args;
 pub mod boots;
+pub mod carve;
 pub mod date;
 pub mod dump;
 pub mod export;
 pub mod gap;
 pub mod holder;
 pub mod mark;
+pub mod medium;
 pub mod merge;
 pub mod moment;
 pub mod order;
 pub mod outcome;
 pub mod play;
+pub mod progress;
 pub mod recording;
 pub mod recover;
 pub mod scan;
@@ -70,6 +73,8 @@ pub struct Output<'a> {
     pub remarks: &'a mut dyn Write,
     /// Whether colour is shown.
     pub color: bool,
+    /// Whether somebody watches the remarks: long work says how far it is.
+    pub watched: bool,
 }
 
 /// Does what was asked for.
@@ -84,6 +89,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
         Some(args::Command::Mark(wish)) => mark::run(wish, output),
+        Some(args::Command::Carve(wish)) => carve::run(wish, output),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `flightrec`: reads what is typed, runs it, and says how it ended.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     };
     let mut data = BufWriter::with_capacity(BUFFER_SIZE, stdout.lock());
     let mut remarks = io::stderr();
-    let mut output = Output { data: &mut data, remarks: &mut remarks, color };
+    let watched = remarks.is_terminal();
+    let mut output = Output { data: &mut data, remarks: &mut remarks, color, watched };
     let ended = run(&arguments, &mut output)
         .and_then(|outcome| data.flush().map(|()| outcome).map_err(Into::into));
     let outcome = ended.unwrap_or_else(|trouble| {

@@ -1,44 +1,19 @@
 //! A recording, open for reading only: a file, or a partition.
-//!
-//! Read with `pread`, never through a mapping: a bad sector under a mapping is a signal, under
-//! `pread` it is an error that costs the slots it hit and no others.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flightrec_format::frame;
 use flightrec_format::limits::SLOT_SIZE;
 use flightrec_format::superblock::{self, NotASuperblock, Superblock};
 
+use crate::medium;
+pub use crate::medium::Medium;
 use crate::outcome::{Outcome, Trouble};
 
 /// Slots read at once while scanning.
 pub const CHUNK_SLOTS: usize = 64;
-
-/// Never wait on opening a FIFO or a device that sleeps (`O_NONBLOCK`, the same on every Linux
-/// that we build for).
-const O_NONBLOCK: i32 = 0o4000;
-
-/// What a recording lies on: a file or a partition, or whatever else gives bytes by their offset.
-pub trait Medium: std::fmt::Debug {
-    /// Reads exactly `buffer`, or says that the medium or its end refused.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-
-    /// The open file, for asking the system about it.
-    fn file(&self) -> Option<&File>;
-}
-
-impl Medium for File {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, buffer, offset)
-    }
-
-    fn file(&self) -> Option<&File> {
-        Some(self)
-    }
-}
 
 /// An open recording and its superblock.
 #[derive(Debug)]
@@ -50,8 +25,12 @@ pub struct Recording {
     pub superblock: Option<Superblock>,
     /// Two good superblocks differ (B1).
     pub superblocks_differ: bool,
+    /// The superblock that counts lies where no superblock of its recording does.
+    displaced: bool,
     /// Slots that ought to be there.
     slots: u64,
+    /// Slots from here on are beside the recording, and have no place: carved copies.
+    beside: u64,
 }
 
 /// Where a slot begins, bytes.
@@ -66,17 +45,7 @@ pub const SLOT_SIZE_U64: u64 = 4096;
 impl Recording {
     /// Opens the recording at `path` and finds its superblock (B1 - B4).
     pub fn open(path: &Path) -> Result<Self, Trouble> {
-        let wrong = |error: &io::Error| Trouble::open(path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(O_NONBLOCK)
-            .open(path)
-            .map_err(|error| wrong(&error))?;
-        let kind = file.metadata().map_err(|error| wrong(&error))?.file_type();
-        if kind.is_dir() {
-            return Err(wrong(&io::ErrorKind::IsADirectory.into()));
-        }
-        let len = file.seek(SeekFrom::End(0)).map_err(|error| wrong(&error))?;
+        let (file, len) = medium::open(path)?;
         Self::on(Box::new(file), len, path)
     }
 
@@ -88,7 +57,9 @@ impl Recording {
             len,
             superblock: None,
             superblocks_differ: false,
+            displaced: false,
             slots: len / SLOT_SIZE_U64,
+            beside: u64::MAX,
         };
         if len == 0 {
             return Err(recording.refuse("it is empty (0 bytes)"));
@@ -130,6 +101,28 @@ impl Recording {
         self.slots
     }
 
+    /// Takes what lies behind the recording's end for frames of it that lost their places to newer
+    /// ones: a file system keeps old copies, and `carve` puts them there.
+    pub fn read_beside(&mut self) {
+        if self.superblock.is_some() {
+            self.beside = self.slots;
+            self.slots = self.slots.max(self.len / SLOT_SIZE_U64);
+        }
+    }
+
+    /// Whether a slot is beside the recording: its frame is believed without a place.
+    #[must_use]
+    pub fn is_beside(&self, slot: u64) -> bool {
+        slot >= self.beside
+    }
+
+    /// Whether its only superblock lies where none of its own would: a recording may lie somewhere
+    /// inside, but this is not it.
+    #[must_use]
+    pub fn is_displaced(&self) -> bool {
+        self.displaced
+    }
+
     /// Slots that are there and belong to the recording.
     #[must_use]
     pub fn slots_present(&self) -> u64 {
@@ -148,6 +141,18 @@ impl Recording {
                 crate::views::text::escape(&self.path.to_string_lossy())
             ),
         )
+    }
+
+    /// "This is not a recording", but one may lie inside: a disk, a card, an image of one.
+    #[must_use]
+    pub fn refuse_outside(&self, why: &str) -> Trouble {
+        let mut trouble = self.refuse(why);
+        put!(
+            &mut trouble.message,
+            "\nIf it is a card, or an image of one, look inside: `flightrec carve {}`.",
+            crate::views::text::escape(&self.path.to_string_lossy())
+        );
+        trouble
     }
 
     /// "Newer than me" (B4).
@@ -191,7 +196,7 @@ impl Recording {
         let mut slot = [0; SLOT_SIZE];
         for index in [0, last] {
             if (index > 0 || copies.seen == 0) && self.read(offset_of(index), &mut slot).is_ok() {
-                copies.look(&slot);
+                copies.look(index, &slot);
             }
         }
         if copies.good.is_empty() {
@@ -201,17 +206,21 @@ impl Recording {
                     && head == superblock::MAGIC
                     && self.read(offset_of(index), &mut slot).is_ok()
                 {
-                    copies.look(&slot);
+                    copies.look(index, &slot);
                 }
             }
         }
         if copies.good.is_empty() && copies.newer {
             return Err(self.newer());
         }
-        copies.good.sort_by_key(|(copy, _)| *copy);
-        self.superblock = copies.good.first().map(|(_, superblock)| *superblock);
+        copies.good.sort_by_key(|(copy, ..)| *copy);
+        self.superblock = copies.good.first().map(|(_, superblock, _)| *superblock);
         self.superblocks_differ =
-            copies.good.iter().any(|(_, other)| Some(*other) != self.superblock);
+            copies.good.iter().any(|(_, other, _)| Some(*other) != self.superblock);
+        self.displaced = copies
+            .good
+            .first()
+            .is_some_and(|(_, own, at)| !own.geometry.superblock_slots().contains(at));
         Ok(())
     }
 }
@@ -219,20 +228,25 @@ impl Recording {
 /// The copies of the superblock that were found.
 #[derive(Default)]
 struct Copies {
-    good: Vec<(u16, Superblock)>,
+    /// Number, contents, and the slot where it lies.
+    good: Vec<(u16, Superblock, u64)>,
     newer: bool,
     seen: u32,
 }
 
 impl Copies {
-    fn look(&mut self, slot: &[u8]) {
+    fn look(&mut self, index: u64, slot: &[u8]) {
         self.seen += 1;
         match Superblock::read(slot) {
             Ok(superblock) => {
                 let copy = slot.get(18..20).and_then(|bytes| bytes.first_chunk::<2>());
                 // More than the three can only be strays; four are enough to see a difference.
                 if self.good.len() < 4 {
-                    self.good.push((copy.map_or(0, |copy| u16::from_le_bytes(*copy)), superblock));
+                    self.good.push((
+                        copy.map_or(0, |copy| u16::from_le_bytes(*copy)),
+                        superblock,
+                        index,
+                    ));
                 }
             }
             Err(NotASuperblock::Newer { .. }) => self.newer = true,

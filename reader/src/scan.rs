@@ -107,7 +107,7 @@ impl Scan {
         let recording_id = match &recording.superblock {
             Some(superblock) => superblock.recording_id,
             None => commonest_id(recording)
-                .ok_or_else(|| recording.refuse("no superblock and no frame is in it"))?,
+                .ok_or_else(|| recording.refuse_outside("no superblock and no frame is in it"))?,
         };
         let mut judge = Judge { recording, recording_id, inflater: Inflater::default(), depth };
         let mut owner: Option<Owner> = None;
@@ -126,7 +126,10 @@ impl Scan {
             return Err(recording.newer());
         }
         if scan.frames.is_empty() && recording.superblock.is_none() {
-            return Err(recording.refuse("no superblock and no whole frame is in it"));
+            return Err(recording.refuse_outside("no superblock and no whole frame is in it"));
+        }
+        if scan.frames.is_empty() && recording.is_displaced() {
+            return Err(recording.refuse_outside("one lies somewhere inside, not at its beginning"));
         }
         Ok(scan)
     }
@@ -229,7 +232,8 @@ impl Judge<'_> {
         bytes: Option<&[u8]>,
     ) -> Verdict {
         let geometry = self.recording.superblock.as_ref().map(|superblock| superblock.geometry);
-        if geometry.is_some_and(|geometry| geometry.locate(slot).is_none()) {
+        let placed = !self.recording.is_beside(slot);
+        if placed && geometry.is_some_and(|geometry| geometry.locate(slot).is_none()) {
             return Verdict::Outside;
         }
         let Some(bytes) = bytes else { return Verdict::Unreadable };
@@ -293,6 +297,9 @@ impl Judge<'_> {
         };
         let mark = if header.area == Area::Tail { Mark::read(bytes) } else { None };
         let Some(superblock) = &self.recording.superblock else { return Ok((header, mark)) };
+        if self.recording.is_beside(slot) {
+            return Ok((header, mark));
+        }
         let geometry = &superblock.geometry;
         let Some((area, index)) = geometry.locate(slot) else { return Err(Verdict::Outside) };
         if let Some(mark) = mark.filter(|mark| mark.area == area) {

@@ -353,7 +353,8 @@ pub(crate) fn flightrec(arguments: &[&str]) -> (u8, String, String) {
         Err(error) => return (2, String::new(), error.to_string()),
     };
     let (mut data, mut remarks) = (Vec::new(), Vec::new());
-    let mut output = crate::Output { data: &mut data, remarks: &mut remarks, color: false };
+    let mut output =
+        crate::Output { data: &mut data, remarks: &mut remarks, color: false, watched: false };
     let (code, message) = match crate::run(&arguments, &mut output) {
         Ok(outcome) => (outcome.code(), String::new()),
         Err(trouble) => (trouble.outcome.code(), trouble.message),

@@ -1,5 +1,7 @@
 //! Real time for people: in which zone it is shown, and in which one it is typed.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, FixedOffset, Local, MappedLocalTime, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use flightrec_format::facts::RunFacts;
@@ -84,6 +86,25 @@ impl Zone {
 #[must_use]
 pub fn now_ms() -> i128 {
     i128::from(Utc::now().timestamp_millis())
+}
+
+/// How long something takes, for those who wait for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place; nothing recorded depends on it")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// RFC 3339 in UTC with three decimals; `None` outside of the years 1970 to 9999.

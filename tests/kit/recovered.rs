@@ -30,7 +30,8 @@ pub fn flightrec(arguments: &[&str]) -> (Result<Outcome, Trouble>, String) {
     let (mut data, mut remarks) = (Vec::new(), Vec::new());
     let arguments = Arguments::try_parse_from(["flightrec"].iter().chain(arguments))
         .expect("arguments that can be");
-    let mut output = Output { data: &mut data, remarks: &mut remarks, color: false };
+    let mut output =
+        Output { data: &mut data, remarks: &mut remarks, color: false, watched: false };
     let outcome = run(&arguments, &mut output);
     (outcome, String::from_utf8(data).expect("UTF-8"))
 }

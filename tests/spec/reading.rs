@@ -48,7 +48,8 @@ fn the_reader_makes_the_lines_of_section_13() {
     let words = words.into_iter().map(Into::into).chain([path.into_os_string()]);
     let arguments = Arguments::try_parse_from(words).unwrap();
     let (mut data, mut remarks) = (Vec::new(), Vec::new());
-    let mut output = Output { data: &mut data, remarks: &mut remarks, color: false };
+    let mut output =
+        Output { data: &mut data, remarks: &mut remarks, color: false, watched: false };
     let outcome = flightrec_reader::run(&arguments, &mut output);
     assert!(matches!(outcome, Ok(Outcome::Whole)));
     let lines = String::from_utf8(data).unwrap();

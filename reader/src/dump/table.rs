@@ -1,7 +1,7 @@
 //! The text form of `dump`: a header for each boot, rows, events between them, and what was lost.
 
 use crate::Output;
-use crate::args::Dump;
+use crate::args::Show;
 use crate::date::Dated;
 use crate::dump::{as_sample, gone_in, introductions, losses};
 use crate::gap::{Cause, Gap};
@@ -25,7 +25,7 @@ const EVENTS_MAX: u64 = 60;
 
 /// Shows the table.
 pub(super) fn show(
-    wish: &Dump,
+    wish: &Show,
     names: Names,
     scan: &Scan,
     timeline: &mut Timeline,

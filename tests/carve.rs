@@ -1,0 +1,252 @@
+//! `flightrec carve`: cards whose file system is broken, as their owners bring them.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use flightrec_format::crc::checksum;
+use flightrec_format::superblock::{Geometry, Superblock};
+use flightrec_tests::example;
+use flightrec_tests::noise::Noise;
+use flightrec_tests::programs::{Said, flightrec, say};
+use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
+use flightrec_tests::sim_disk::SimDisk;
+use flightrec_tests::world::{Run, blank_recording, record};
+use tempfile::TempDir;
+
+const MIB: usize = 1 << 20;
+const SLOT: usize = 4096;
+/// The id that the kit's recordings have.
+const KIT_ID: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// Half an hour of the real recorder, more than one lap of the history, cut.
+fn recorded() -> Vec<u8> {
+    let clock = Arc::new(SimClock::new(60 * SECOND_NS, 1_795_333_133_000_000_000, true));
+    let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
+    record(&disk, &clock, &Run::seconds(1, 1800));
+    disk.durable().bytes()
+}
+
+/// Noise, the same every time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    Noise(7).fill(&mut bytes);
+    bytes
+}
+
+fn place(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+fn dump(path: &Path) -> Said {
+    say(flightrec(), ["dump", path.to_str().unwrap(), "-b", "all", "--format", "jsonl"])
+}
+
+fn carve(path: &Path, arguments: &[&str]) -> Said {
+    say(flightrec(), [&["carve", path.to_str().unwrap()], arguments].concat())
+}
+
+/// `dump` names `carve`, and does so in at most three lines.
+fn assert_sends_to_carve(image: &Path) {
+    let said = dump(image);
+    assert_eq!((said.code, said.out.as_str()), (Some(4), ""), "{said:?}");
+    assert!(said.err.contains(&format!("`flightrec carve {}`", image.display())), "{said:?}");
+    assert!(said.err.lines().count() <= 3, "{said:?}");
+}
+
+/// A file system on a file, made without root, with a recording among other files.
+fn file_system(recording: &[u8], block_size: &str) -> Option<(TempDir, PathBuf)> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("var/lib/flightrec")).unwrap();
+    for number in 0..40 {
+        fs::write(root.join(format!("{number}.log")), noise(1000 * (number + 1))).unwrap();
+    }
+    fs::write(root.join("var/lib/flightrec/recording.frec"), recording).unwrap();
+    let image = folder.path().join("card.img");
+    let arguments = ["-q", "-F", "-b", block_size, "-d", root.to_str().unwrap()];
+    let made = Command::new("mkfs.ext4").args(arguments).arg(&image).arg("16m").output();
+    match made {
+        Ok(made) if made.status.success() => Some((folder, image)),
+        Ok(made) => panic!("mkfs.ext4: {}", String::from_utf8_lossy(&made.stderr)),
+        Err(_) => {
+            println!("skipped: there is no mkfs.ext4");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_broken_file_system_gives_every_sample_that_the_healthy_recording_gave() {
+    let recording = recorded();
+    let (_healthy, path) = place("recording.frec", &recording);
+    let healthy = dump(&path);
+    assert!(healthy.out.lines().count() > 600, "{}", healthy.err);
+    for block_size in ["1024", "4096"] {
+        let Some((folder, image)) = file_system(&recording, block_size) else { return };
+        // Superblock, group descriptors, bitmaps and inode tables: all that tells files apart.
+        let bytes = fs::read(&image).unwrap();
+        let first = bytes.windows(8).step_by(512).position(|magic| magic == b"\xf8FLTREC\n");
+        let wiped = first.unwrap() * 512;
+        assert!(wiped > 16 << 10, "nothing would be broken");
+        let file = OpenOptions::new().write(true).open(&image).unwrap();
+        file.write_all_at(&noise(wiped.min(64 << 10)), 0).unwrap();
+        assert_sends_to_carve(&image);
+        let listed = carve(&image, &[]);
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        assert!(listed.out.contains(KIT_ID) && listed.out.contains("1048576 bytes"), "{listed:?}");
+        assert!(listed.out.lines().all(|line| line.len() <= 80), "{listed:?}");
+        let carved = carve(&image, &["--format", "jsonl"]);
+        assert_eq!(carved.code, healthy.code, "{}", carved.err);
+        assert_eq!(carved.err, "", "progress is for terminals");
+        assert!(carved.out == healthy.out, "blocks of {block_size}: other samples");
+        let out = folder.path().join("recovered.frec");
+        let wrote = carve(&image, &["-o", out.to_str().unwrap()]);
+        assert_eq!(wrote.code, Some(0), "{wrote:?}");
+        assert!(dump(&out).out == healthy.out);
+    }
+}
+
+#[test]
+fn without_any_superblock_every_sample_is_found() {
+    let mut recording = recorded();
+    let slots = Geometry::for_size(1 << 20).unwrap().superblock_slots();
+    for slot in slots.map(|slot| usize::try_from(slot).unwrap() * SLOT) {
+        recording[slot..slot + SLOT].fill(0xee);
+    }
+    let (_one, path) = place("recording.frec", &recording);
+    let healthy = dump(&path);
+    let mut image = noise(512 * 77);
+    image.extend_from_slice(&recording);
+    let (folder, image) = place("card.img", &image);
+    assert!(carve(&image, &[]).out.contains("size unknown"));
+    let samples = |said: &Said| {
+        let lines = said.out.lines().filter(|line| line.contains("\"tick\""));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let carved = carve(&image, &["--format", "jsonl"]);
+    assert!(samples(&carved).len() > 600);
+    assert!(samples(&carved) == samples(&healthy), "{}", carved.err);
+    let out = folder.path().join("recovered.frec");
+    assert_eq!(carve(&image, &["-o", out.to_str().unwrap()]).code, Some(0));
+    assert!(samples(&dump(&out)) == samples(&healthy));
+}
+
+#[test]
+fn of_two_recordings_one_must_be_named() {
+    let mut image = noise(3 * 512);
+    image.extend(recorded());
+    image.extend(noise(5 * 512));
+    image.extend(example::recording());
+    let (_folder, image) = place("card.img", &image);
+    let listed = carve(&image, &[]);
+    assert_eq!((listed.code, listed.out.lines().count()), (Some(0), 4), "{listed:?}");
+    let said = carve(&image, &["--format", "jsonl"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
+    assert!(said.err.contains("--recording") && said.err.contains(KIT_ID), "{said:?}");
+    let named = carve(&image, &["--recording", "4944206F", "--format", "jsonl"]);
+    let (_alone, alone) = place("recording.frec", &example::recording());
+    assert_eq!(named.code, Some(0), "{named:?}");
+    assert_eq!(named.out, dump(&alone).out);
+    let (code, err) = (Some(2), "was found");
+    for wrong in ["ffff", "no id", ""] {
+        let said = carve(&image, &["--recording", wrong, "--format", "jsonl"]);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.err.contains(err) || said.err.contains("hexadecimal"), "{said:?}");
+    }
+}
+
+#[test]
+fn old_copies_that_a_file_system_kept_are_not_lost() {
+    let clock = Arc::new(SimClock::new(60 * SECOND_NS, 1_795_333_133_000_000_000, true));
+    let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
+    record(&disk, &clock, &Run::seconds(1, 600));
+    let early = disk.durable().bytes();
+    for number in 2..8 {
+        record(&disk, &clock, &Run::seconds(number, 7200));
+    }
+    let late = disk.durable().bytes();
+    let (_one, late_path) = place("late.frec", &late);
+    let (_two, early_path) = place("early.frec", &early);
+    let (_both, image) = place("card.img", &[noise(1024), early, late].concat());
+    let carved = carve(&image, &["--format", "jsonl"]).out;
+    let sample = |line: &&str| line.starts_with("{\"schema\"");
+    for path in [&late_path, &early_path] {
+        for line in dump(path).out.lines().filter(sample) {
+            assert!(carved.contains(line), "lost: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_never_replaces_anything_unasked() {
+    let image = [noise(512), recorded()].concat();
+    let (folder, image_path) = place("card.img", &image);
+    let out = folder.path().join("out.frec");
+    fs::write(&out, b"precious").unwrap();
+    let link = folder.path().join("link.frec");
+    fs::hard_link(&image_path, &link).unwrap();
+    let write = |out: &Path, more: &[&str]| {
+        carve(&image_path, &[&["-o", out.to_str().unwrap()], more].concat())
+    };
+    let said = write(&out, &[]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("exists"), "{said:?}");
+    assert_eq!(fs::read(&out).unwrap(), b"precious");
+    for onto in [&image_path, &link] {
+        let said = write(onto, &["--force"]);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.err.contains("is the image itself"), "{said:?}");
+    }
+    assert!(fs::read(&image_path).unwrap() == image, "the image was written to");
+    assert_eq!(write(&out, &["--force"]).code, Some(0));
+    assert_eq!(fs::metadata(&out).unwrap().len(), 1 << 20);
+    assert_eq!(write(folder.path(), &["--force"]).code, Some(2));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "something was left behind");
+}
+
+/// Bytes that somebody made up end in words and not in a panic, and soon.
+fn assert_ends(bytes: &[u8], what: &str) {
+    let (folder, image) = place("card.img", bytes);
+    let out = folder.path().join("out.frec");
+    let all: [&[&str]; 3] = [&[], &["--format", "jsonl"], &["-o", out.to_str().unwrap()]];
+    for arguments in all {
+        let said = carve(&image, arguments);
+        assert!(matches!(said.code, Some(0..=5)), "{what}: {said:?}");
+        assert!(!said.err.contains("panicked"), "{what}: {said:?}");
+    }
+}
+
+#[test]
+fn hostile_and_broken_images_end_in_words() {
+    assert_ends(b"", "nothing");
+    assert_ends(&b"\xf8FR1".repeat(MIB / 4), "magic everywhere");
+    assert_ends(&b"\xf8FLTREC\n".repeat(MIB / 8), "superblock magic everywhere");
+    let recording = recorded();
+    for end in [100, 144, 5000, 300 * 512 + 7, recording.len() - 100] {
+        assert_ends(&recording[..end], "cut short");
+    }
+    // One whole header at every sector, each claiming what the next one holds.
+    let slot = recording.chunks(SLOT).find(|slot| slot.starts_with(b"\xf8FR1")).unwrap();
+    assert_ends(&slot[..512].repeat(2048), "one frame in every sector");
+    let mut forged = recording.clone();
+    let mut dice = Noise(3);
+    for slot in forged.chunks_mut(SLOT).filter(|slot| slot.starts_with(b"\xf8FR1")) {
+        let field = *dice.pick(&[14_usize, 56, 64, 72, 80, 88, 104, 112, 116, 120, 124, 128]);
+        dice.fill(&mut slot[field..field + 4]);
+        let crc = checksum(&slot[8..144]).to_le_bytes();
+        slot[4..8].copy_from_slice(&crc);
+    }
+    assert_ends(&forged, "forged fields");
+    // A superblock that claims a terabyte.
+    let mut huge = Superblock::read(&recording).unwrap();
+    huge.geometry = Geometry::for_size(1 << 40).unwrap();
+    let mut lying = recording;
+    lying[..SLOT].copy_from_slice(&huge.slot(0));
+    assert_ends(&[noise(512), lying].concat(), "a terabyte");
+}
