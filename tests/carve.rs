@@ -167,8 +167,8 @@ fn old_copies_that_a_file_system_kept_are_not_lost() {
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
     record(&disk, &clock, &Run::seconds(1, 600));
     let early = disk.durable().bytes();
-    for number in 2..8 {
-        record(&disk, &clock, &Run::seconds(number, 7200));
+    for number in 2..5 {
+        record(&disk, &clock, &Run::seconds(number, 1800));
     }
     let late = disk.durable().bytes();
     let (_one, late_path) = place("late.frec", &late);
