@@ -24,7 +24,19 @@ pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let format = if wish.json { Format::Json } else { wish.format };
     let names = names(&wish.show)?;
     let (scan, timeline) = crate::open(&wish.file, Depth::Headers)?;
-    show(&wish.show, format, names, (&scan, timeline), output)
+    let outside = timeline.recover.recording().superblock.is_none();
+    let outcome = show(&wish.show, format, names, (&scan, timeline), output)?;
+    if outside {
+        // A file system may have laid some frames, by chance, where whole slots are looked for.
+        let file = crate::views::text::escape(&wish.file.to_string_lossy());
+        writeln!(
+            output.remarks,
+            "flightrec: no superblock was found; if {file} is a card or an image of one, \
+             `flightrec carve {file}` finds more"
+        )
+        .unwrap_or_default();
+    }
+    Ok(outcome)
 }
 
 /// The series asked for.
