@@ -46,6 +46,7 @@ pub enum Command {
     /// Counts damage and says where it lies; repairs nothing.
     Verify(Verify),
     /// Puts your words into the recording that is being made on this machine.
+    #[cfg(target_os = "linux")]
     Mark(Mark),
     /// Finds recordings in a card's image, a partition or a disk, whatever became of its file system.
     ///
@@ -208,6 +209,7 @@ pub struct Verify {
 }
 
 /// `flightrec mark`.
+#[cfg(target_os = "linux")]
 #[derive(Args, Debug)]
 pub struct Mark {
     /// What to remember, as "upgraded vector": one line, at most 512 bytes.

@@ -31,6 +31,7 @@ pub mod dump;
 pub mod export;
 pub mod gap;
 pub mod holder;
+#[cfg(target_os = "linux")]
 pub mod mark;
 pub mod medium;
 pub mod merge;
@@ -88,6 +89,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Dump(wish)) => dump::run(wish, output),
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
+        #[cfg(target_os = "linux")]
         Some(args::Command::Mark(wish)) => mark::run(wish, output),
         Some(args::Command::Carve(wish)) => carve::run(wish, output),
     }
