@@ -17,5 +17,6 @@ mod raw_partition;
 mod recording;
 mod resize;
 mod spec;
+mod status;
 mod threads;
 mod tidy;

@@ -45,6 +45,8 @@ pub enum Command {
     Boots(Boots),
     /// Counts damage and says where it lies; repairs nothing.
     Verify(Verify),
+    /// Says whether the recorder works, what it costs, and what would be lost if power went now.
+    Status(Status),
     /// Puts your words into the recording that is being made on this machine.
     #[cfg(target_os = "linux")]
     Mark(Mark),
@@ -142,7 +144,7 @@ pub enum Format {
     Csv,
 }
 
-/// Forms of `boots` and `verify`.
+/// Forms of `boots`, `verify` and `status`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum ShortFormat {
     /// For people.
@@ -197,6 +199,20 @@ pub struct Carve {
 /// `flightrec verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ShortFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// `flightrec status`.
+#[derive(Args, Debug)]
+pub struct Status {
     /// Recording to read.
     #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
     pub file: PathBuf,

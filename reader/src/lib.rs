@@ -43,6 +43,7 @@ pub mod progress;
 pub mod recording;
 pub mod recover;
 pub mod scan;
+pub mod status;
 pub mod timeline;
 pub mod units;
 pub mod values;
@@ -89,6 +90,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Dump(wish)) => dump::run(wish, output),
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
+        Some(args::Command::Status(wish)) => status::run(wish, output),
         #[cfg(target_os = "linux")]
         Some(args::Command::Mark(wish)) => mark::run(wish, output),
         Some(args::Command::Carve(wish)) => carve::run(wish, output),

@@ -16,7 +16,7 @@ use crate::Output;
 use crate::args::Mark;
 use crate::outcome::{Outcome, Trouble};
 use crate::views::text::escape;
-use crate::zone::now_ms;
+use crate::zone::{boottime_ms, now_ms};
 
 /// Where the service's files are that live as long as the machine is up.
 const RUNTIME: &str = "/run/flightrec";
@@ -85,18 +85,6 @@ fn leave(folder: &Path, text: &str) -> Result<(), Trouble> {
     })
 }
 
-/// Boot time, from the file that tells it in hundredths of a second.
-fn boottime_ms() -> Option<u64> {
-    parse_uptime(&fs::read_to_string("/proc/uptime").ok()?)
-}
-
-fn parse_uptime(text: &str) -> Option<u64> {
-    let (seconds, hundredths) = text.split(' ').next()?.split_once('.')?;
-    let seconds: u64 = seconds.parse().ok()?;
-    let hundredths: u64 = hundredths.parse().ok().filter(|hundredths| *hundredths < 100)?;
-    Some(seconds.checked_mul(1000)? + hundredths * 10)
-}
-
 fn nobody(folder: &Path) -> Trouble {
     Trouble::new(
         Outcome::Failed,
@@ -134,14 +122,6 @@ mod tests {
         assert!(one_line(&"é".repeat(256)).is_ok());
         for words in ["", " \n ", &"é".repeat(257)] {
             assert_eq!(one_line(words).unwrap_err().outcome, Outcome::Usage);
-        }
-    }
-
-    #[test]
-    fn uptime_is_read_to_the_hundredth() {
-        assert_eq!(parse_uptime("350735.47 234388.90\n"), Some(350_735_470));
-        for text in ["", "1", "1.x 2", "a.47", "1.470 2", "99999999999999999999.00 1"] {
-            assert_eq!(parse_uptime(text), None, "{text}");
         }
     }
 }

@@ -99,6 +99,19 @@ impl Joined {
         self.copies.iter().all(is_it)
     }
 
+    /// The machine's own value of a series.
+    #[must_use]
+    pub fn machine(&self, series: u16) -> Option<u64> {
+        self.copies.iter().find_map(|(frame, index)| frame.machine(*index, series))
+    }
+
+    /// Level of the write budget when the newest frame that holds it was made, KiB.
+    #[must_use]
+    pub fn budget_kib(&self) -> Option<u32> {
+        let newest = self.copies.iter().max_by_key(|(frame, _)| frame.header.boottime_ns);
+        newest.map(|(frame, _)| frame.header.budget_kib)
+    }
+
     /// The same without its copies, which keep whole frames in memory.
     #[must_use]
     pub fn without_copies(self) -> Self {

@@ -107,6 +107,19 @@ impl Stopwatch {
     }
 }
 
+/// Time since boot, ms, from the file that tells it in hundredths of a second.
+#[must_use]
+pub fn boottime_ms() -> Option<u64> {
+    parse_uptime(&std::fs::read_to_string("/proc/uptime").ok()?)
+}
+
+fn parse_uptime(text: &str) -> Option<u64> {
+    let (seconds, hundredths) = text.split(' ').next()?.split_once('.')?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let hundredths: u64 = hundredths.parse().ok().filter(|hundredths| *hundredths < 100)?;
+    Some(seconds.checked_mul(1000)? + hundredths * 10)
+}
+
 /// RFC 3339 in UTC with three decimals; `None` outside of the years 1970 to 9999.
 #[must_use]
 pub fn rfc3339(time_ms: i128) -> Option<String> {
@@ -143,5 +156,13 @@ mod tests {
         assert_eq!(rfc3339(i128::MAX), None);
         assert_eq!(rfc3339(253_402_300_800_000), None);
         assert_eq!(rfc3339(1_795_333_440_123).unwrap(), "2026-11-22T07:44:00.123Z");
+    }
+
+    #[test]
+    fn uptime_is_read_to_the_hundredth() {
+        assert_eq!(parse_uptime("350735.47 234388.90\n"), Some(350_735_470));
+        for text in ["", "1", "1.x 2", "a.47", "1.470 2", "99999999999999999999.00 1"] {
+            assert_eq!(parse_uptime(text), None, "{text}");
+        }
     }
 }

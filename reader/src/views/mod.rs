@@ -4,6 +4,7 @@ pub mod boots;
 pub mod events;
 pub mod header;
 pub mod series;
+pub mod status;
 pub mod stress;
 pub mod text;
 pub mod thin;
