@@ -47,6 +47,9 @@ pub enum Command {
     Verify(Verify),
     /// Says whether the recorder works, what it costs, and what would be lost if power went now.
     Status(Status),
+    /// Checks this machine, a line each: would the last minutes survive, and at what cost?
+    #[cfg(target_os = "linux")]
+    Doctor(Doctor),
     /// Puts your words into the recording that is being made on this machine.
     #[cfg(target_os = "linux")]
     Mark(Mark),
@@ -144,7 +147,7 @@ pub enum Format {
     Csv,
 }
 
-/// Forms of `boots`, `verify` and `status`.
+/// Forms of the shorter commands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum ShortFormat {
     /// For people.
@@ -216,6 +219,24 @@ pub struct Status {
     /// Recording to read.
     #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
     pub file: PathBuf,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ShortFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// `flightrec doctor`.
+#[cfg(target_os = "linux")]
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Recording to look at.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Also measure how long the disk takes for writes like ours: 5 MB into a file of its own.
+    #[arg(long)]
+    pub card_test: bool,
     /// Form of the output.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: ShortFormat,

@@ -27,6 +27,8 @@ pub mod args;
 pub mod boots;
 pub mod carve;
 pub mod date;
+#[cfg(target_os = "linux")]
+pub mod doctor;
 pub mod dump;
 pub mod export;
 pub mod gap;
@@ -91,6 +93,8 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
         Some(args::Command::Status(wish)) => status::run(wish, output),
+        #[cfg(target_os = "linux")]
+        Some(args::Command::Doctor(wish)) => doctor::run(wish, output),
         #[cfg(target_os = "linux")]
         Some(args::Command::Mark(wish)) => mark::run(wish, output),
         Some(args::Command::Carve(wish)) => carve::run(wish, output),
