@@ -17,7 +17,7 @@
 //! | [`Swap`] | `/proc/swaps` | 271 – 273 |
 //!
 //! All of them are files that neither block nor page. What may hang is read on the slow thread, by
-//! the [`looks`], and posted for the sampler on a [`sheet`]:
+//! the room `looks`, and posted for the sampler on a `sheet`:
 //!
 //! | look | reads | series |
 //! |------|-------|--------|
