@@ -38,9 +38,11 @@ pub mod attribute {
     pub const START_TICKS: u64 = 2;
     /// Number of the unit entity that a process belongs to.
     pub const UNIT: u64 = 3;
+    /// Most memory that a unit may take, bytes; absent: no limit.
+    pub const MEMORY_MAX_BYTES: u64 = 4;
 }
 
-/// A name that fits a fixed place; longer ones are cut at 31 bytes.
+/// A name that fits a fixed place; longer ones are cut at 63 bytes.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct EntityName {
     len: u8,
@@ -49,9 +51,9 @@ pub struct EntityName {
 
 impl EntityName {
     /// Longest name that the recorder writes, bytes. (The format allows 255.)
-    pub const LEN_MAX: usize = 31;
+    pub const LEN_MAX: usize = 63;
 
-    /// Takes the first 31 bytes of `name`.
+    /// Takes the first 63 bytes of `name`.
     #[must_use]
     pub fn new(name: &[u8]) -> Self {
         let mut bytes = [0; Self::LEN_MAX];
@@ -67,6 +69,12 @@ impl EntityName {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Default for EntityName {
+    fn default() -> Self {
+        Self::new(b"")
     }
 }
 

@@ -70,6 +70,14 @@ events! {
     COPIED = 17, "copied", [], true;
     /// What the kernel of an earlier boot left in pstore.
     PSTORE = 18, "pstore", ["part", "parts"], true;
+    /// A unit began to run processes.
+    UNIT_START = 19, "unit_start", [], false;
+    /// A unit has no process any more.
+    UNIT_END = 20, "unit_end", ["duration_ms"], false;
+    /// A process waits in the kernel and cannot be interrupted.
+    BLOCKED = 21, "blocked", ["pid", "blocked_ms"], true;
+    /// A process got a seat for the first time: what it was called with.
+    PROCESS = 22, "process", ["pid", "start_ticks"], false;
 }
 
 impl EventKind {

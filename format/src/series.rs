@@ -185,6 +185,7 @@ pub const CATALOGUE: &[Series] = &[
     series(228, "unit.memory_stall_ms", "ms", Counter, Times(1), E::UNIT),
     series(229, "unit.oom_kills", "kills", Counter, Times(1), E::UNIT),
     series(230, "unit.tasks", "tasks", Gauge, Times(1), E::UNIT),
+    series(231, "unit.swap_bytes", "bytes", Gauge, Times(16384), E::UNIT),
     series(240, "log.lines", "lines", Counter, Times(1), E::LOG),
     series(241, "log.errors", "lines", Counter, Times(1), E::LOG),
     series(242, "log.bytes", "bytes", Counter, Times(1_024), E::LOG),
@@ -223,6 +224,9 @@ pub const CATALOGUE: &[Series] = &[
     series(291, "disk.{}.life_time_b", "tenths", Gauge, Times(1), E::DISK),
     series(292, "disk.{}.pre_eol", "code", Gauge, Times(1), E::DISK),
     series(293, "recorder.slow_age_s", "s", Gauge, Times(1), E::MACHINE),
+    series(294, "processes.total", "processes", Gauge, Times(1), E::MACHINE),
+    series(295, "processes.short_lived", "tasks", Counter, Times(1), E::MACHINE),
+    series(296, "processes.round_ms", "ms", Gauge, Times(1), E::MACHINE),
 ];
 
 #[cfg(test)]

@@ -309,7 +309,7 @@ fn processes(layout: &Layout, sample: &mut Sample, seats: &mut Seats, list: &[Va
     for (process, slot) in list.iter().zip(seated) {
         let name = EntityName::new(process[2].as_str().unwrap().as_bytes());
         let (pid, start_ticks) = (number(&process[0]) as u32, number(&process[1]));
-        sample.seat(slot, Some(Occupant { name, pid, start_ticks }));
+        sample.seat(slot, Some(Occupant { pid, start_ticks, ..Occupant::named(name.as_bytes()) }));
         let values =
             [(3, 1), (4, 1), (5, 1), (7, 1), (8, 1), (9, 4), (13, 4096), (14, 4096), (12, 1)];
         for (offset, (field, divisor)) in values.into_iter().enumerate() {

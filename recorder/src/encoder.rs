@@ -15,8 +15,10 @@ use crate::rows::{Cursor, Rows};
 use crate::sample::{Layout, Occupant};
 
 mod groups;
+mod units;
 
 use groups::Groups;
+use units::Units;
 
 /// What a frame is to hold.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,7 @@ pub struct Encoder {
     groups: Groups,
     order: Vec<usize>,
     modes: Vec<(Mode, u32)>,
+    units: Units,
 }
 
 /// Bytes of body that the recorder writes at most, well below the format's limit.
@@ -75,6 +78,7 @@ impl Encoder {
             groups: Groups::new(layout, columns_max),
             order: Vec::with_capacity(columns_max / 4),
             modes: Vec::with_capacity(columns_max),
+            units: Units::new(columns_max / 4),
         }
     }
 
@@ -204,12 +208,18 @@ impl Encoder {
         let mut side = Writer::new(&mut self.side);
         let entity_count = self.groups.list.iter().filter(|group| group.slot != 0).count();
         if entity_count > 0 {
-            side.number(u64::try_from(entity_count).ok()?);
+            self.units.list(&self.groups, &self.order);
+            let unit_count = self.units.extra.len();
+            side.number(u64::try_from(entity_count + unit_count).ok()?);
             for &index in &self.order {
                 let group = self.groups.list.get(index)?;
                 if let Some(occupant) = &group.occupant {
-                    write_occupant(&mut side, group.kind, occupant);
+                    let unit = self.units.number_of(occupant.unit);
+                    write_occupant(&mut side, group.kind, occupant, unit);
                 }
+            }
+            for unit in &self.units.extra {
+                write_entity(&mut side, EntityKind::UNIT, unit.as_bytes(), &[]);
             }
             let len = side.finish()?;
             write_section(&mut out, section::ENTITIES, self.side.get(..len)?);
@@ -237,9 +247,18 @@ fn write_section(out: &mut Writer<'_>, kind: u64, bytes: &[u8]) {
     out.text(bytes);
 }
 
-fn write_occupant(out: &mut Writer<'_>, kind: EntityKind, occupant: &Occupant) {
-    let attributes =
-        [(attribute::PID, u64::from(occupant.pid)), (attribute::START_TICKS, occupant.start_ticks)];
-    let count = if kind == EntityKind::PROCESS { 2 } else { 0 };
-    write_entity(out, kind, occupant.name.as_bytes(), attributes.get(..count).unwrap_or_default());
+fn write_occupant(out: &mut Writer<'_>, kind: EntityKind, occupant: &Occupant, unit: Option<u64>) {
+    let name = occupant.name.as_bytes();
+    let (pid, start_ticks) = (u64::from(occupant.pid), occupant.start_ticks);
+    let (pid, start_ticks) = ((attribute::PID, pid), (attribute::START_TICKS, start_ticks));
+    match (kind, unit, occupant.memory_max_bytes) {
+        (EntityKind::PROCESS, Some(unit), _) => {
+            write_entity(out, kind, name, &[pid, start_ticks, (attribute::UNIT, unit)]);
+        }
+        (EntityKind::PROCESS, None, _) => write_entity(out, kind, name, &[pid, start_ticks]),
+        (EntityKind::UNIT, _, Some(max)) => {
+            write_entity(out, kind, name, &[(attribute::MEMORY_MAX_BYTES, max)]);
+        }
+        _ => write_entity(out, kind, name, &[]),
+    }
 }

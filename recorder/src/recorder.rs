@@ -15,6 +15,7 @@ use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::marks::Mark;
+use crate::report::Report;
 use crate::rows::Rows;
 use crate::sampler::{Pain, Sampler};
 use crate::writer::Writer;
@@ -57,6 +58,12 @@ pub const EVENT_COUNT: usize = 128;
 
 /// Columns of one frame, over all groups.
 pub const COLUMNS_MAX: usize = 2048;
+
+/// Reports of other threads taken in one tick.
+const REPORTS_PER_TICK: usize = 4;
+
+/// Events that are no reason to commit at once: they come with every cron job.
+const QUIET: [EventKind; 3] = [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS];
 
 /// A commit that takes longer is told as stuck.
 const STUCK_MS: u64 = 5000;
@@ -102,6 +109,7 @@ pub struct Recorder<C> {
     told_dropped: u64,
     commit_interval_ns: u64,
     marks: Option<Receiver<Mark>>,
+    reports: Option<Receiver<Report>>,
 }
 
 impl<C: Compressor> Recorder<C> {
@@ -142,6 +150,7 @@ impl<C: Compressor> Recorder<C> {
             told_dropped: 0,
             commit_interval_ns,
             marks: None,
+            reports: None,
         }
     }
 
@@ -149,6 +158,13 @@ impl<C: Compressor> Recorder<C> {
     #[must_use]
     pub fn with_marks(mut self, marks: Option<Receiver<Mark>>) -> Self {
         self.marks = marks;
+        self
+    }
+
+    /// Takes what other threads saw from here.
+    #[must_use]
+    pub fn with_reports(mut self, reports: Receiver<Report>) -> Self {
+        self.reports = Some(reports);
         self
     }
 
@@ -258,6 +274,17 @@ impl<C: Compressor> Recorder<C> {
             }
         }
         self.tell_mark();
+        for _ in 0..REPORTS_PER_TICK {
+            let Some(report) = self.reports.as_ref().and_then(|from| from.try_recv().ok()) else {
+                break;
+            };
+            self.event_at(
+                report.kind,
+                (tick, report.boottime_ns),
+                report.arguments(),
+                report.text(),
+            );
+        }
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
@@ -313,7 +340,7 @@ impl<C: Compressor> Recorder<C> {
         let offset_ms = at_ns.saturating_sub(due_ns) / 1_000_000;
         let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
         self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
-        self.commit_now = true;
+        self.commit_now |= !QUIET.contains(&kind);
     }
 
     fn commit_age_ms(&self, now_ns: u64) -> u64 {

@@ -98,6 +98,9 @@ pub struct Rows {
     scratch: Box<[u8]>,
 }
 
+/// Longest name in a row, bytes.
+const NAME_LEN_MAX: u64 = 63;
+
 /// Most bytes that one row may take.
 const ROW_LEN_MAX: usize = 16 << 10;
 
@@ -245,6 +248,9 @@ impl Rows {
                     out.text(occupant.name.as_bytes());
                     out.number(u64::from(occupant.pid));
                     out.number(occupant.start_ticks);
+                    out.text(occupant.unit.as_bytes());
+                    // One more, so that 0 is left for none.
+                    out.number(occupant.memory_max_bytes.map_or(0, |max| max.saturating_add(1)));
                 }
             }
         }
@@ -294,13 +300,7 @@ impl Rows {
     ) -> Option<()> {
         for _ in 0..input.number().ok()? {
             let slot = usize::try_from(input.number().ok()?).ok()?;
-            let occupant = if input.byte().ok()? == 0 {
-                None
-            } else {
-                let name = EntityName::new(input.text(64).ok()?);
-                let pid = u32::try_from(input.number().ok()?).ok()?;
-                Some(Occupant { name, pid, start_ticks: input.number().ok()? })
-            };
+            let occupant = if input.byte().ok()? == 0 { None } else { Some(read_occupant(input)?) };
             *cursor.state.occupants.get_mut(slot)? = occupant;
             *step.changed.get_mut(slot)? = true;
         }
@@ -312,6 +312,16 @@ impl Rows {
         }
         Some(())
     }
+}
+
+fn read_occupant(input: &mut Reader<'_>) -> Option<Occupant> {
+    Some(Occupant {
+        name: EntityName::new(input.text(NAME_LEN_MAX).ok()?),
+        pid: u32::try_from(input.number().ok()?).ok()?,
+        start_ticks: input.number().ok()?,
+        unit: EntityName::new(input.text(NAME_LEN_MAX).ok()?),
+        memory_max_bytes: input.number().ok()?.checked_sub(1),
+    })
 }
 
 fn write_zeros(out: &mut Writer<'_>, zeros: &mut u64) {

@@ -9,12 +9,14 @@ use flightrec_format::event::stop_reason;
 use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
 
+use crate::census::{self, Census, CensusThread};
 use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
+use crate::report;
 use crate::resume::Starter;
 use crate::sample::Layout;
 use crate::sampler::Sampler;
@@ -151,16 +153,21 @@ fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
-    let (sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let (mut sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let (sender, reports) = report::channel();
+    let (census, own) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
+    sources.extend(own);
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
-    let slow = Slow::start(lookout, inbox, slow::PERIOD)
-        .map_err(|error| failed("cannot start a thread", &error))?;
+    let no_thread = |error: &io::Error| failed("cannot start a thread", error);
+    let slow = Slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
+    let census = CensusThread::start(census, clock.clone(), census::PERIOD)
+        .map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(marks);
+    let recorder = recorder.with_marks(marks).with_reports(reports);
     // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
     if config.lock_memory {
         sys::lock_memory().ok();
@@ -168,7 +175,7 @@ fn record(
     let ended = recorder
         .run(reason_of)
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
-    drop(slow);
+    drop((slow, census));
     ended
 }
 

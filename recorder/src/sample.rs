@@ -88,7 +88,7 @@ impl Layout {
     }
 }
 
-/// Who sits in a slot: name and up to two numbers that tell namesakes apart.
+/// Who sits in a slot: its name, and what else tells who it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Occupant {
     /// Name of the entity (spec 6.1).
@@ -97,13 +97,23 @@ pub struct Occupant {
     pub pid: u32,
     /// Attribute `start_ticks`, for processes.
     pub start_ticks: u64,
+    /// Name of the unit that a process belongs to; empty: none.
+    pub unit: EntityName,
+    /// Attribute `memory_max_bytes`, for units that have a limit.
+    pub memory_max_bytes: Option<u64>,
 }
 
 impl Occupant {
     /// An entity that its name alone tells apart.
     #[must_use]
     pub fn named(name: &[u8]) -> Self {
-        Self { name: EntityName::new(name), pid: 0, start_ticks: 0 }
+        Self {
+            name: EntityName::new(name),
+            pid: 0,
+            start_ticks: 0,
+            unit: EntityName::default(),
+            memory_max_bytes: None,
+        }
     }
 }
 

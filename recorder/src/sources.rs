@@ -15,6 +15,7 @@
 //! | [`Net`] | `/proc/net/dev` | 160 – 167 |
 //! | [`Files`], [`Sockets`], [`Retransmits`] | `/proc/sys/fs/file-nr`, `/proc/net/{sockstat,snmp}` | 263 – 270, 288 |
 //! | [`Swap`] | `/proc/swaps` | 271 – 273 |
+//! | [`Processes`], [`Units`] | `/proc/PID`, `/sys/fs/cgroup`, where the census points | 200 – 231 |
 //!
 //! All of them are files that neither block nor page. What may hang is read on the slow thread, by
 //! the room `looks`, and posted for the sampler on a `sheet`:
@@ -38,10 +39,12 @@ mod meminfo;
 mod net;
 mod own;
 mod pressure;
+mod processes;
 mod sheet;
 mod sockets;
 mod stat;
 mod swap;
+mod units;
 mod vmstat;
 
 pub use discovery::Discovery;
@@ -51,10 +54,13 @@ pub use meminfo::Meminfo;
 pub use net::Net;
 pub use own::Own;
 pub use pressure::Pressure;
+pub use processes::{ProcessFiles, Processes};
 pub use sheet::Look;
+pub(crate) use sheet::{Page, page};
 pub use sockets::{Files, Retransmits, Sockets};
 pub use stat::Stat;
 pub use swap::Swap;
+pub use units::{UnitFiles, Units};
 pub use vmstat::Vmstat;
 
 use std::path::Path;
@@ -84,6 +90,7 @@ pub const MACHINE: &[SeriesNumber] = &[
     100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112,
     120, 121, 122, 123, 124, 125,
     263, 264, 265, 266, 267, 268, 269, 270, 276, 277, 278, 279, 287, 288, 289, 293,
+    294, 295, 296,
 ];
 
 /// The entities that are recorded today. Boards have one or two disks and interfaces; eight leave
@@ -95,6 +102,9 @@ pub const RANKS: &[Rank] = &[
     Rank { kind: EntityKind::CORE, slots: 8, series: looks::frequency::SERIES },
     Rank { kind: EntityKind::FS, slots: 8, series: looks::mounts::SERIES },
     Rank { kind: EntityKind::SWAP, slots: 4, series: swap::SERIES },
+    // Behind all others, and the first to be cut where a sample is too large (W6).
+    Rank { kind: EntityKind::UNIT, slots: 8, series: units::SERIES },
+    Rank { kind: EntityKind::PROCESS, slots: 12, series: processes::SERIES },
 ];
 
 /// What [`Disk`] reads, then what `Storage` does.

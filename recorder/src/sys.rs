@@ -9,21 +9,24 @@
 //! | [`time`] | clocks and their synchronisation |
 //! | [`signal`] | waiting for a moment or a signal, whichever comes first |
 //! | [`process`] | locked memory, priority, page faults, random bytes |
-//! | [`mod@file`] | locks, allocation, extents, file systems, directories |
+//! | [`mod@file`] | locks, allocation, extents, file systems |
+//! | [`dir`] | listing directories that are held open, opening files in them |
 //! | [`compressor`] | zstd in memory that we own |
 
 #![allow(unsafe_code, reason = "the one place where it is allowed")]
 
 pub mod compressor;
+pub mod dir;
 pub mod file;
 pub mod process;
 pub mod signal;
 pub mod time;
 
 pub use compressor::StaticCompressor;
+pub use dir::{list_dir, list_dir_from, open_at};
 pub use file::{
     FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,
-    file_system_room, ignore_file_size_signal, list_dir, lock_exclusive, rename_new, set_nocow,
+    file_system_room, ignore_file_size_signal, lock_exclusive, rename_new, set_nocow,
 };
 pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
 pub use signal::{Signal, block_signals, wait_signal_until};

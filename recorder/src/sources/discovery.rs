@@ -1,85 +1,21 @@
 //! Finding disks that come and go, on the slow thread.
-//!
-//! Listing a directory and opening files can block and allocates, so the sampler has no part in
-//! it. Each seat of the sampler has a place in the [`Mailbox`]; a place goes round: vacant,
-//! arrived (ours to fill), seated, gone (the sampler's to give back), vacant.
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use flightrec_format::entity::EntityName;
+use std::sync::Arc;
 
 use super::sheet::Look;
+use crate::mailbox::Mailbox;
 use crate::procfile::{ProcFile, fields, number};
+use crate::sample::Occupant;
 use crate::sys;
-
-/// What lies in a place of the mailbox. A file travels both ways, so that it is opened and closed
-/// by the slow thread.
-#[derive(Debug)]
-pub(super) enum Mail {
-    Vacant,
-    Arrived(EntityName, Option<ProcFile>),
-    Seated(EntityName),
-    Gone(#[expect(dead_code, reason = "carried here to be closed")] Option<ProcFile>),
-}
-
-/// Where the slow thread and the sampler hand things over.
-#[derive(Debug)]
-pub(super) struct Mailbox(Mutex<Box<[Mail]>>);
-
-impl Mailbox {
-    pub(super) fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((0..places).map(|_| Mail::Vacant).collect())))
-    }
-
-    /// For the sampler, which does not wait.
-    pub(super) fn try_open(&self) -> Option<MutexGuard<'_, Box<[Mail]>>> {
-        self.0.try_lock().ok()
-    }
-
-    fn open(&self) -> Option<MutexGuard<'_, Box<[Mail]>>> {
-        self.0.lock().ok()
-    }
-
-    /// Whether there is a vacant place and the disk is not in another one.
-    fn wants(&self, name: EntityName) -> bool {
-        self.open().is_some_and(|places| {
-            let known = |mail: &Mail| {
-                matches!(mail, Mail::Arrived(other, _) | Mail::Seated(other) if *other == name)
-            };
-            places.iter().any(|mail| matches!(mail, Mail::Vacant)) && !places.iter().any(known)
-        })
-    }
-
-    fn deliver(&self, name: EntityName, file: ProcFile) {
-        if let Some(mut places) = self.open()
-            && let Some(vacant) = places.iter_mut().find(|mail| matches!(mail, Mail::Vacant))
-        {
-            *vacant = Mail::Arrived(name, Some(file));
-        }
-    }
-
-    /// Closes the files that came back. Not while the mailbox is open: closing may take its time.
-    fn clear(&self) {
-        loop {
-            let gone = self.open().and_then(|mut places| {
-                let gone = places.iter_mut().find(|mail| matches!(mail, Mail::Gone(_)))?;
-                Some(std::mem::replace(gone, Mail::Vacant))
-            });
-            if gone.is_none() {
-                return;
-            }
-        }
-    }
-}
 
 /// Looks for disks. Lives on the slow thread.
 #[derive(Debug)]
 pub struct Discovery {
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<ProcFile>>,
     root: PathBuf,
     dir: Option<File>,
     entries: Box<[u8]>,
@@ -90,7 +26,7 @@ pub struct Discovery {
 const PATH_LEN: usize = 512;
 
 impl Discovery {
-    pub(super) fn new(sys_root: &Path, mailbox: Arc<Mailbox>) -> Self {
+    pub(super) fn new(sys_root: &Path, mailbox: Arc<Mailbox<ProcFile>>) -> Self {
         let root = sys_root.join("block");
         let dir = File::open(&root).ok();
         let entries = vec![0; 2048].into_boxed_slice();
@@ -106,13 +42,16 @@ impl Look for Discovery {
         let Some(dir) = dir else { return };
         // A directory that cannot be listed now shows nothing new; the seated disks stay.
         sys::list_dir(dir, entries, |name| {
-            let entity = EntityName::new(name);
-            if is_left_out(name) || !mailbox.wants(entity) || is_empty(root, name, path) {
+            let disk = Occupant::named(name);
+            let mut is_known = false;
+            mailbox.each_occupant(|_, own| is_known |= *own == disk);
+            if is_left_out(name) || is_known || !mailbox.has_vacancy() || is_empty(root, name, path)
+            {
                 return;
             }
             let file = ProcFile::open(in_dir(root, name, "stat", path));
             if file.missing().is_none() {
-                mailbox.deliver(entity, file);
+                mailbox.deliver(disk, file);
             }
         })
         .unwrap_or_default();

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use flightrec_format::entity::EntityKind;
 
-use super::discovery::{Discovery, Mail, Mailbox};
+use super::discovery::Discovery;
 use super::sheet::Look;
 use super::{Columns, Source, rank_columns};
+use crate::mailbox::{Mailbox, Seat};
 use crate::procfile::{ProcFile, fields, number};
-use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
+use crate::sample::{Layout, Sample, SeriesNumber};
 
 /// Field of the file (from 1, as the kernel counts them), series, and divisor of the value.
 /// Kernels before 4.18 have 11 fields, before 5.5 they have 15.
@@ -36,15 +37,8 @@ const SECTORS_PER_UNIT: u64 = 8;
 /// Series 140 to 150.
 #[derive(Debug)]
 pub struct Disk {
-    mailbox: Arc<Mailbox>,
-    seats: Box<[Seat]>,
-}
-
-#[derive(Debug)]
-struct Seat {
-    columns: Columns,
-    file: Option<ProcFile>,
-    gone: bool,
+    mailbox: Arc<Mailbox<ProcFile>>,
+    seats: Box<[(Columns, Seat<ProcFile>)]>,
 }
 
 impl Disk {
@@ -52,8 +46,8 @@ impl Disk {
     /// has to call [`Discovery::look`] now and then.
     #[must_use]
     pub fn new(layout: &Layout, sys_root: &Path) -> (Self, Discovery) {
-        let seats: Box<[Seat]> = rank_columns(layout, EntityKind::DISK)
-            .map(|columns| Seat { columns, file: None, gone: false })
+        let seats: Box<[_]> = rank_columns(layout, EntityKind::DISK)
+            .map(|columns| (columns, Seat::default()))
             .collect();
         let mailbox = Mailbox::new(seats.len());
         let mut discovery = Discovery::new(sys_root, Arc::clone(&mailbox));
@@ -65,19 +59,8 @@ impl Disk {
     /// is at the mailbox just now.
     fn exchange(&mut self, sample: &mut Sample) {
         let Some(mut places) = self.mailbox.try_open() else { return };
-        for (seat, place) in self.seats.iter_mut().zip(places.iter_mut()) {
-            match place {
-                Mail::Arrived(name, file) => {
-                    sample.seat(seat.columns.slot, Some(Occupant::named(name.as_bytes())));
-                    seat.file = file.take();
-                    *place = Mail::Seated(*name);
-                }
-                Mail::Seated(_) if seat.gone => {
-                    *place = Mail::Gone(seat.file.take());
-                    seat.gone = false;
-                }
-                _ => {}
-            }
+        for ((columns, seat), place) in self.seats.iter_mut().zip(places.iter_mut()) {
+            seat.exchange(place, |occupant| sample.seat(columns.slot, occupant));
         }
     }
 }
@@ -89,14 +72,14 @@ impl Source for Disk {
 
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         self.exchange(sample);
-        for seat in &mut self.seats {
-            let Some(file) = seat.file.as_mut().filter(|_| !seat.gone) else { continue };
+        for (columns, seat) in &mut self.seats {
+            let Some(file) = seat.present() else { continue };
             if let Ok(text) = file.read() {
-                fill(text, &seat.columns, sample);
+                fill(text, columns, sample);
             } else {
                 // ENODEV: it was pulled out. Should it still be there, it will be found again.
                 seat.gone = true;
-                sample.seat(seat.columns.slot, None);
+                sample.seat(columns.slot, None);
             }
         }
         Ok(())

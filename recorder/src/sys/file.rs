@@ -1,8 +1,8 @@
-//! Files below what the standard library knows: locks, extents, file systems, directories.
+//! Files below what the standard library knows: locks, extents, file systems.
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -243,37 +243,4 @@ pub fn file_system_room(path: &std::ffi::CStr) -> io::Result<Room> {
         free_inodes: told.f_ffree,
         read_only,
     })
-}
-
-/// Bytes of an entry of getdents64(2) before its name: inode, offset, length, kind.
-const ENTRY_HEADER_SIZE: usize = 19;
-
-/// Calls `each` with every name in a directory but `.` and `..`. It may be called again and again
-/// on one open directory. `buf` should have room for some hundred bytes at least. See
-/// getdents64(2).
-pub fn list_dir(mut dir: &File, buf: &mut [u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    dir.rewind()?;
-    loop {
-        // SAFETY: the descriptor is open; pointer and length are those of one slice that is ours
-        // to write.
-        let answer = unsafe {
-            libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buf.as_mut_ptr(), buf.len())
-        };
-        let filled = usize::try_from(answer).map_err(|_| io::Error::last_os_error())?;
-        let mut rest = buf.get(..filled).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(());
-        }
-        while let Some(&[low, high]) = rest.get(16..18) {
-            #[allow(clippy::host_endian_bytes, reason = "from the kernel, not from a disk")]
-            let entry_len = usize::from(u16::from_ne_bytes([low, high]));
-            let Some((entry, next)) = rest.split_at_checked(entry_len.max(1)) else { break };
-            let name = entry.get(ENTRY_HEADER_SIZE..).unwrap_or_default();
-            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-            if !matches!(name, b"" | b"." | b"..") {
-                each(name);
-            }
-            rest = next;
-        }
-    }
 }

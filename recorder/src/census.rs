@@ -1,0 +1,224 @@
+//! The census: who uses the machine, so that a recording names the culprit.
+//!
+//! A thread of its own looks at a few processes a second, in turn, and at every new one at once.
+//! Those that use most get a *seat*: their files go to the sampler, which reads them with every
+//! sample ([`Processes`], [`Units`]). So a sample costs the same with 300 processes and with 3,000.
+//!
+//! It is neither the sampler's work, for opening a file of `/proc` takes memory from the kernel and
+//! may wait for it, nor the slow thread's, which a dead driver may keep for hours. It never touches
+//! a disk, nor a file that takes a lock of a process's memory.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use flightrec_format::entity::EntityKind;
+
+use crate::clock::Clock;
+use crate::report::Report;
+use crate::sample::{Layout, Occupant};
+use crate::sources::{Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Units, page};
+
+mod blocked;
+mod cgroup;
+mod lifetimes;
+mod register;
+mod scan;
+mod seating;
+mod table;
+mod top;
+
+use lifetimes::Lifetimes;
+use scan::Scan;
+use seating::Seating;
+use top::Top;
+
+pub use scan::SLICE;
+
+/// Time between two looks.
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// Bytes of the thread's stack.
+const STACK_SIZE: usize = 128 << 10;
+
+/// Processes, and units, that get a seat in one look at most: opening files costs the most.
+const NEWCOMERS: usize = 2;
+
+/// Series of the machine that it posts: processes, short-lived ones, time of one round.
+const MACHINE_SERIES: &[u16] = &[294, 295, 296];
+
+/// Series of a unit that are sums over its processes where its cgroup does not tell.
+const SUM_SERIES: &[u16] = &[220, 221, 222, 226, 227, 230];
+
+/// Looks after which what was posted is not believed any more.
+const STALE_NS: u64 = 30_000_000_000;
+
+/// All that the census knows. Memory is taken at start.
+#[derive(Debug)]
+pub struct Census {
+    scan: Scan,
+    top: Top,
+    units_top: Top,
+    processes: Seating<ProcessFiles>,
+    units: Seating<UnitFiles>,
+    cgroups: cgroup::Tree,
+    lifetimes: Lifetimes,
+    machine: Page,
+    sums: Page,
+}
+
+impl Census {
+    /// Looks below `roots`; what happens goes to `reports`. Beside it the sources that read what it
+    /// finds, in their order.
+    #[must_use]
+    pub fn new(
+        layout: &Layout,
+        roots: Roots<'_>,
+        interval_ns: u64,
+        reports: SyncSender<Report>,
+    ) -> (Self, Vec<Box<dyn Source + Send>>) {
+        let stale = u32::try_from(STALE_NS / interval_ns.max(1)).unwrap_or(u32::MAX).max(1);
+        let (processes, process_mail) = Processes::new(layout);
+        let (units, unit_mail) = Units::new(layout);
+        let (machine, machine_posted) =
+            page("census", layout, EntityKind::MACHINE, MACHINE_SERIES, stale);
+        let (sums, sums_posted) = page("census", layout, EntityKind::UNIT, SUM_SERIES, stale);
+        let census = Self {
+            scan: Scan::new(roots.proc, reports.clone()),
+            top: Top::default(),
+            units_top: Top::default(),
+            processes: Seating::new(process_mail),
+            units: Seating::new(unit_mail),
+            cgroups: cgroup::Tree::new(roots.sys),
+            lifetimes: Lifetimes::new(roots.sys, reports),
+            machine,
+            sums,
+        };
+        // What a cgroup says itself is read after the sums, and takes their place.
+        let sources: Vec<Box<dyn Source + Send>> = vec![
+            Box::new(machine_posted),
+            Box::new(processes),
+            Box::new(sums_posted),
+            Box::new(units),
+        ];
+        (census, sources)
+    }
+
+    /// Looks once.
+    pub fn look(&mut self, now_ns: u64) {
+        self.scan.look(now_ns);
+        self.lifetimes.look(now_ns);
+        self.seat_processes();
+        self.seat_units();
+        self.post();
+    }
+
+    fn seat_processes(&mut self) {
+        self.top.clear();
+        for process in self.scan.table().iter() {
+            let scores = [
+                u64::from(process.cpu_permille),
+                if process.is_kernel_thread { 0 } else { process.rss_kib },
+                u64::from(process.write_kib_s),
+                process.swap_kib,
+            ];
+            self.top.offer((process.pid, process.start_ticks), scores);
+        }
+        self.processes.begin();
+        let blocked = self.scan.blocked();
+        for (pid, start_ticks) in self.top.firsts().chain(blocked).chain(self.top.others()) {
+            self.processes.want(Occupant { pid, start_ticks, ..Occupant::named(b"") });
+        }
+        let scan = &mut self.scan;
+        self.processes.settle(NEWCOMERS, |newcomer| scan.open(newcomer));
+    }
+
+    fn seat_units(&mut self) {
+        self.units_top.clear();
+        let register = self.scan.register();
+        for (number, unit) in register.iter() {
+            let now = unit.now;
+            let scores = [now.cpu_permille, now.rss_kib, now.write_kib_s, now.swap_kib];
+            self.units_top.offer((u32::from(number), 0), scores);
+        }
+        self.units.begin();
+        for (number, _) in self.units_top.firsts().chain(self.units_top.others()) {
+            if let Some(unit) = register.get(u16::try_from(number).ok()) {
+                self.units.want(Occupant::named(unit.name.as_bytes()));
+            }
+        }
+        let cgroups = &mut self.cgroups;
+        self.units.settle(NEWCOMERS, |newcomer| {
+            let unit = register.iter().find(|(_, unit)| unit.name == newcomer.name)?.1;
+            let (files, memory_max_bytes) = cgroups.open(unit.path());
+            newcomer.memory_max_bytes = memory_max_bytes;
+            Some(files)
+        });
+    }
+
+    fn post(&mut self) {
+        self.machine.begin();
+        for (number, value) in self.scan.totals().into_iter().enumerate() {
+            self.machine.put(b"", number, value);
+        }
+        self.machine.post();
+        self.sums.begin();
+        for (_, unit) in self.scan.register().iter() {
+            if !self.units.is_seated(&Occupant::named(unit.name.as_bytes())) {
+                continue;
+            }
+            for (number, value) in [
+                unit.user_ticks * 10,
+                unit.system_ticks * 10,
+                unit.now.rss_kib / 16,
+                unit.read_kib / 4,
+                unit.write_kib / 4,
+                unit.now.processes,
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                self.sums.put(unit.name.as_bytes(), number, Some(value));
+            }
+        }
+        self.sums.post();
+    }
+}
+
+/// The thread; it ends when this is dropped, and nobody waits for that.
+#[derive(Debug)]
+pub struct CensusThread {
+    _alive: SyncSender<()>,
+}
+
+impl CensusThread {
+    /// Starts the thread, which looks at once and then in each `period`.
+    pub fn start(
+        mut census: Census,
+        clock: Arc<dyn Clock>,
+        period: Duration,
+    ) -> std::io::Result<Self> {
+        let (alive, ended) = sync_channel(1);
+        std::thread::Builder::new().name("census".into()).stack_size(STACK_SIZE).spawn(
+            move || {
+                census.look(clock.boottime_ns());
+                while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                    census.look(clock.boottime_ns());
+                }
+            },
+        )?;
+        Ok(Self { _alive: alive })
+    }
+}
+
+/// `PID/FILE` below `/proc`, and its length.
+fn pid_path(pid: u32, file: &str) -> ([u8; 32], usize) {
+    use std::io::Write;
+    let mut path = [0; 32];
+    let mut rest = &mut path[..];
+    let len = match write!(rest, "{pid}/{file}") {
+        Ok(()) => 32 - rest.len(),
+        Err(_) => 0,
+    };
+    (path, len)
+}

@@ -1,0 +1,133 @@
+//! Processes in state D: they wait in the kernel for something that does not come, a disk as a rule,
+//! and nothing can end them. What they wait in is the best hint at what is broken.
+
+use std::fs::File;
+use std::sync::mpsc::SyncSender;
+
+use flightrec_format::event::EventKind;
+
+use super::pid_path;
+use crate::process::{self, Stat};
+use crate::report::Report;
+use crate::sys;
+
+/// Processes that are watched at once.
+pub(super) const WATCHED_MAX: usize = 4;
+
+/// Who waits for so long is told. Shorter waits are what disks are like.
+const TOLD_MS: u64 = 5000;
+
+/// One process that waits.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    pid: u32,
+    start_ticks: u64,
+    since_ms: u64,
+    told: bool,
+}
+
+/// Those that are watched.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    watched: [Option<Watched>; WATCHED_MAX],
+    reports: SyncSender<Report>,
+}
+
+impl Blocked {
+    /// What it sees goes to `reports`.
+    #[must_use]
+    pub(super) fn new(reports: SyncSender<Report>) -> Self {
+        Self { watched: [None; WATCHED_MAX], reports }
+    }
+
+    /// Watches a process that was seen in state D, if there is room.
+    pub(super) fn watch(&mut self, pid: u32, start_ticks: u64, now_ms: u64) {
+        if self.watched.iter().flatten().all(|known| known.pid != pid)
+            && let Some(place) = self.watched.iter_mut().find(|place| place.is_none())
+        {
+            *place = Some(Watched { pid, start_ticks, since_ms: now_ms, told: false });
+        }
+    }
+
+    /// Those that are watched: process id and start.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.watched.iter().flatten().map(|known| (known.pid, known.start_ticks))
+    }
+
+    /// Looks at each again, forgets who goes on, and tells of who does not.
+    pub(super) fn look(&mut self, proc: &File, now_ns: u64, text: &mut [u8]) {
+        let now_ms = now_ns / 1_000_000;
+        for place in &mut self.watched {
+            let Some(known) = place else { continue };
+            let waited_ms = now_ms.saturating_sub(known.since_ms);
+            let stat = open(proc, known.pid, "stat");
+            let stat = stat.and_then(|file| process::read(&file, text).ok()).and_then(Stat::parse);
+            let waits =
+                stat.filter(|stat| stat.state == b'D' && stat.start_ticks == known.start_ticks);
+            let Some(stat) = waits else {
+                *place = None;
+                continue;
+            };
+            if waited_ms < TOLD_MS || known.told {
+                continue;
+            }
+            known.told = true;
+            let arguments = [u64::from(known.pid), waited_ms]
+                .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+            let report = Report::new(EventKind::BLOCKED, now_ns, arguments).with(stat.comm);
+            let wchan = open(proc, known.pid, "wchan");
+            let wchan = wchan.and_then(|file| process::read(&file, text).ok());
+            // Who may not know is told "0".
+            let wchan = wchan.filter(|wchan| !matches!(*wchan, b"" | b"0"));
+            let report = match wchan {
+                Some(wchan) => report.with(b" in ").with(wchan),
+                None => report,
+            };
+            // Without room it is told at the next look.
+            known.told = self.reports.try_send(report).is_ok();
+        }
+    }
+}
+
+fn open(proc: &File, pid: u32, file: &str) -> Option<File> {
+    let (path, len) = pid_path(pid, file);
+    sys::open_at(proc, path.get(..len)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report;
+
+    #[test]
+    fn who_waits_for_five_seconds_is_told_once_with_what_it_waits_in() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("77")).unwrap();
+        let stat = |state: &str| {
+            let zeros = "0 ".repeat(17);
+            format!("77 (jbd2/mmcblk0p1) {state} 2 {zeros}900 0 0 0\n")
+        };
+        let put = |name: &str, text: &str| {
+            std::fs::write(tree.path().join("77").join(name), text).unwrap();
+        };
+        put("stat", &stat("D"));
+        put("wchan", "wait_on_page_bit");
+        let proc = File::open(tree.path()).unwrap();
+        let (sender, receiver) = report::channel();
+        let mut blocked = Blocked::new(sender);
+        let mut text = [0; 2048];
+        blocked.watch(77, 900, 1000);
+        let mut told = Vec::new();
+        for second in 2..20 {
+            blocked.look(&proc, second * 1_000_000_000, &mut text);
+            told.extend(receiver.try_iter().map(|report| (second, report)));
+        }
+        let [(second, report)] = &told[..] else { panic!("told {} times", told.len()) };
+        assert_eq!(*second, 6);
+        assert_eq!(report.text(), b"jbd2/mmcblk0p1 in wait_on_page_bit");
+        assert_eq!(report.arguments(), [77, 5000]);
+        put("stat", &stat("S"));
+        blocked.look(&proc, 21_000_000_000, &mut text);
+        assert_eq!(blocked.iter().count(), 0);
+    }
+}

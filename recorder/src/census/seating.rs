@@ -1,0 +1,151 @@
+//! Who gets the few seats that are recorded in each sample.
+//!
+//! Whoever is wanted gets a vacant seat. If there is none, whoever has not been wanted for longest,
+//! and for a while, has to leave: a seat that changes hands every second would cost more bytes than
+//! it tells.
+
+use std::sync::Arc;
+
+use crate::mailbox::Mailbox;
+use crate::sample::Occupant;
+
+/// Looks for which a seat is kept though its owner is not wanted any more.
+const PATIENCE: u16 = 20;
+
+/// Seats of one kind.
+#[derive(Debug)]
+pub(super) struct Seating<T> {
+    mailbox: Arc<Mailbox<T>>,
+    unwanted: Box<[u16]>,
+    wanted: Vec<Occupant>,
+}
+
+impl<T> Seating<T> {
+    /// Fills the places of `mailbox`.
+    #[must_use]
+    pub(super) fn new(mailbox: Arc<Mailbox<T>>) -> Self {
+        let places = mailbox.place_count();
+        Self {
+            mailbox,
+            unwanted: vec![0; places].into_boxed_slice(),
+            wanted: Vec::with_capacity(places),
+        }
+    }
+
+    /// Begins a new list of who is wanted, the most wanted first.
+    pub(super) fn begin(&mut self) {
+        self.wanted.clear();
+    }
+
+    /// Wants somebody too; a list as long as there are seats takes nobody more.
+    pub(super) fn want(&mut self, occupant: Occupant) {
+        if self.wanted.len() < self.wanted.capacity()
+            && !self.wanted.iter().any(|own| is_same(own, &occupant))
+        {
+            self.wanted.push(occupant);
+        }
+    }
+
+    /// Seats who is wanted. `open` opens the files of somebody new, and may change what is told of
+    /// it; it is asked for at most `newcomers` of them.
+    pub(super) fn settle(
+        &mut self,
+        newcomers: usize,
+        mut open: impl FnMut(&mut Occupant) -> Option<T>,
+    ) {
+        self.mailbox.clear();
+        let Self { mailbox, unwanted, wanted } = self;
+        let mut oldest = None;
+        mailbox.each_occupant(|place, own| {
+            let Some(looks) = unwanted.get_mut(place) else { return };
+            if let Some(at) = wanted.iter().position(|wanted| is_same(wanted, own)) {
+                *looks = 0;
+                wanted.remove(at);
+            } else {
+                *looks = looks.saturating_add(1);
+                if *looks > PATIENCE && oldest.is_none_or(|(_, most)| *looks > most) {
+                    oldest = Some((place, *looks));
+                }
+            }
+        });
+        for newcomer in wanted.iter_mut().take(newcomers) {
+            if !mailbox.has_vacancy() {
+                if let Some((place, _)) = oldest {
+                    mailbox.ask_to_leave(place);
+                }
+                return;
+            }
+            if let Some(files) = open(newcomer) {
+                mailbox.deliver(*newcomer, files);
+            }
+        }
+    }
+
+    /// Whether somebody has a seat.
+    #[must_use]
+    pub(super) fn is_seated(&self, occupant: &Occupant) -> bool {
+        let mut found = false;
+        self.mailbox.each_occupant(|_, own| found |= is_same(own, occupant));
+        found
+    }
+}
+
+/// What is told of somebody may change while it sits; who it is does not.
+fn is_same(one: &Occupant, other: &Occupant) -> bool {
+    if one.pid == 0 && other.pid == 0 {
+        return one.name == other.name;
+    }
+    (one.pid, one.start_ticks) == (other.pid, other.start_ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::Seat;
+
+    fn unit(name: &str) -> Occupant {
+        Occupant::named(name.as_bytes())
+    }
+
+    /// The sampler's side: takes in and gives back.
+    fn sample(mailbox: &Mailbox<u32>, seats: &mut [Seat<u32>]) -> Vec<u32> {
+        let mut places = mailbox.try_open().unwrap();
+        for (seat, place) in seats.iter_mut().zip(places.iter_mut()) {
+            seat.exchange(place, |_| {});
+        }
+        seats.iter().filter_map(|seat| seat.files).collect()
+    }
+
+    #[test]
+    fn a_seat_is_kept_for_a_while_and_then_goes_to_who_is_wanted() {
+        let mailbox = Mailbox::new(2);
+        let mut seats = [Seat::default(), Seat::default()];
+        let mut seating = Seating::new(Arc::clone(&mailbox));
+        let mut look = |seats: &mut [Seat<u32>], wanted: &[(&str, u32)]| {
+            seating.begin();
+            for (name, _) in wanted {
+                seating.want(unit(name));
+            }
+            seating.settle(8, |newcomer| {
+                let own = wanted.iter().find(|(name, _)| unit(name).name == newcomer.name);
+                own.map(|(_, files)| *files)
+            });
+            sample(&mailbox, seats)
+        };
+        assert_eq!(look(&mut seats, &[("a", 1), ("b", 2), ("c", 3)]), [1, 2]);
+        let mut looks = 0;
+        while !look(&mut seats, &[("a", 1), ("c", 3)]).contains(&3) {
+            looks += 1;
+            assert!(looks < 30, "it never left");
+        }
+        assert!(looks >= u32::from(PATIENCE), "after {looks} looks");
+        assert_eq!(look(&mut seats, &[("a", 1), ("c", 3)]), [1, 3]);
+    }
+
+    #[test]
+    fn a_process_with_the_id_of_an_earlier_one_is_another() {
+        let process = |start_ticks| Occupant { pid: 7, start_ticks, ..unit("sh") };
+        assert!(is_same(&process(1), &Occupant { pid: 7, start_ticks: 1, ..unit("vector") }));
+        assert!(!is_same(&process(1), &process(2)));
+    }
+}

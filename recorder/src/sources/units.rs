@@ -1,0 +1,159 @@
+//! The units that matter most: what their cgroups (v2) say, once a sample, through files that are
+//! held open. See the kernel's Documentation/admin-guide/cgroup-v2.rst.
+//!
+//! `memory.stat` is left alone: the kernel adds up a whole tree to answer it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use flightrec_format::entity::EntityKind;
+
+use super::{Columns, Source, rank_columns};
+use crate::mailbox::{Mailbox, Seat};
+use crate::process::{self, TEXT_LEN};
+use crate::procfile::{fields, lines, number};
+use crate::sample::{Layout, Sample, SeriesNumber};
+
+/// Time in user mode and in the kernel, memory, bytes read and written, kills for memory, tasks,
+/// swapped memory.
+pub(crate) const SERIES: &[SeriesNumber] = &[220, 221, 222, 226, 227, 229, 230, 231];
+
+/// The open files of one cgroup, as far as its controllers are on.
+#[derive(Debug, Default)]
+pub struct UnitFiles {
+    /// `cpu.stat`.
+    pub cpu: Option<File>,
+    /// `memory.current`.
+    pub memory: Option<File>,
+    /// `io.stat`.
+    pub io: Option<File>,
+    /// `memory.events`.
+    pub events: Option<File>,
+    /// `pids.current`.
+    pub tasks: Option<File>,
+    /// `memory.swap.current`.
+    pub swap: Option<File>,
+}
+
+/// Series 220 to 231.
+#[derive(Debug)]
+pub struct Units {
+    mailbox: Arc<Mailbox<UnitFiles>>,
+    seats: Box<[(Columns, Seat<UnitFiles>)]>,
+    text: Box<[u8]>,
+}
+
+impl Units {
+    /// Places for the units of `layout`, and the mailbox by which they come.
+    #[must_use]
+    pub fn new(layout: &Layout) -> (Self, Arc<Mailbox<UnitFiles>>) {
+        let seats: Box<[_]> = rank_columns(layout, EntityKind::UNIT)
+            .map(|columns| (columns, Seat::default()))
+            .collect();
+        let mailbox = Mailbox::new(seats.len());
+        let text = vec![0; TEXT_LEN].into_boxed_slice();
+        (Self { mailbox: Arc::clone(&mailbox), seats, text }, mailbox)
+    }
+}
+
+impl Source for Units {
+    fn name(&self) -> &'static str {
+        "/sys/fs/cgroup"
+    }
+
+    /// A file that answers no more leaves its readings out: the census asks the unit to leave when
+    /// its processes are gone.
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        if let Some(mut places) = self.mailbox.try_open() {
+            for ((columns, seat), place) in self.seats.iter_mut().zip(places.iter_mut()) {
+                seat.exchange(place, |occupant| sample.seat(columns.slot, occupant));
+            }
+        }
+        for (columns, seat) in &mut self.seats {
+            let Some(files) = seat.present() else { continue };
+            fill(files, &mut self.text, columns, sample);
+        }
+        Ok(())
+    }
+}
+
+fn fill(files: &UnitFiles, text: &mut [u8], columns: &Columns, sample: &mut Sample) {
+    let mut read = |file: &Option<File>, take: &mut dyn FnMut(&[u8])| {
+        if let Some(Ok(text)) = file.as_ref().map(|file| process::read(file, text)) {
+            take(text);
+        }
+    };
+    let mut set = |series, value: Option<u64>, unit: u64| {
+        if let Some(value) = value {
+            sample.set(columns.of(series), value / unit);
+        }
+    };
+    read(&files.cpu, &mut |text| {
+        set(220, keyed(text, b"user_usec"), 1000);
+        set(221, keyed(text, b"system_usec"), 1000);
+    });
+    read(&files.memory, &mut |text| set(222, number(text.trim_ascii()), 16384));
+    read(&files.swap, &mut |text| set(231, number(text.trim_ascii()), 16384));
+    read(&files.io, &mut |text| {
+        set(226, Some(summed(text, b"rbytes=")), 4096);
+        set(227, Some(summed(text, b"wbytes=")), 4096);
+    });
+    read(&files.events, &mut |text| set(229, keyed(text, b"oom_kill"), 1));
+    read(&files.tasks, &mut |text| set(230, number(text.trim_ascii()), 1));
+}
+
+/// The number behind a word at the beginning of a line.
+fn keyed(text: &[u8], key: &[u8]) -> Option<u64> {
+    lines(text).find_map(|line| {
+        let mut words = fields(line);
+        (words.next()? == key).then(|| number(words.next()?))?
+    })
+}
+
+/// The sum over all disks of a number behind its name and an equals sign.
+fn summed(text: &[u8], name: &[u8]) -> u64 {
+    let words = lines(text).flat_map(fields);
+    let numbers = words.filter_map(|word| number(word.strip_prefix(name)?));
+    numbers.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{entity_reading, layout, seated, tree};
+    use super::*;
+    use crate::sample::Occupant;
+
+    #[test]
+    fn a_unit_is_what_its_cgroup_says_and_absent_files_cost_their_own_columns() {
+        let tree = tree(&[
+            ("cpu.stat", "usage_usec 9000000\nuser_usec 7000000\nsystem_usec 2000000\n"),
+            ("memory.current", "419430400\n"),
+            ("io.stat", "8:0 rbytes=8192 wbytes=4096 rios=1\n179:0 rbytes=0 wbytes=8192\n"),
+            ("memory.events", "low 0\noom 3\noom_kill 2\noom_group_kill 0\n"),
+        ]);
+        let open = |name: &str| File::open(tree.path().join(name)).ok();
+        let layout = layout();
+        let (mut source, mailbox) = Units::new(&layout);
+        let files = UnitFiles {
+            cpu: open("cpu.stat"),
+            memory: open("memory.current"),
+            io: open("io.stat"),
+            events: open("memory.events"),
+            tasks: open("pids.current"),
+            swap: None,
+        };
+        mailbox.deliver(Occupant::named(b"vector.service"), files);
+        let mut sample = Sample::new(&layout);
+        source.read(&mut sample).unwrap();
+        for (series, value) in
+            [(220, 7000), (221, 2000), (222, 25600), (226, 2), (227, 3), (229, 2)]
+        {
+            let told = entity_reading(&sample, "vector.service", series);
+            assert_eq!(told, Some(value), "series {series}");
+        }
+        assert_eq!(entity_reading(&sample, "vector.service", 230), None);
+        mailbox.ask_to_leave(0);
+        source.read(&mut sample).unwrap();
+        assert!(seated(&sample).is_empty());
+    }
+}
