@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use flightrec_recorder::census::{Census, CensusThread};
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
 use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::recorder::{Plan, Recorder};
+use flightrec_recorder::report;
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
@@ -177,11 +179,15 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let writer = Writer::start(opener, starter, clock.clone(), None).unwrap();
     let layout = Layout::new(MACHINE, RANKS);
     let (mut sources, discovery) = sources::all(&layout, Roots::real(), 10_000_000);
+    let (sender, reports) = report::channel();
+    let (census, own) = Census::new(&layout, Roots::real(), 10_000_000, sender);
+    sources.extend(own);
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.
     let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
     let slow = Slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
+    let census = CensusThread::start(census, clock.clone(), Duration::from_millis(20)).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {
@@ -197,8 +203,9 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         last_words: Vec::new(),
     };
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let ended = recorder.with_marks(Some(marks)).run(|_| 3).unwrap();
-    drop(slow);
+    let recorder = recorder.with_marks(Some(marks)).with_reports(reports);
+    let ended = recorder.run(|_| 3).unwrap();
+    drop((slow, census));
 
     assert!(ended.samples > 300, "{ended:?}");
     assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");

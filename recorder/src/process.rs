@@ -163,7 +163,8 @@ mod tests {
             assert_eq!(Stat::parse(text), None);
         }
         for len in 0..TEXT.len() {
-            let _ = Stat::parse(TEXT.get(..len).unwrap());
+            let cut = Stat::parse(TEXT.get(..len).unwrap());
+            assert!(cut.is_none_or(|cut| cut.pid == 4242));
         }
         assert_eq!(parse_io(b"rchar: 1\nread_bytes: 8192\nwrite_bytes: x\n"), None);
     }

@@ -96,7 +96,7 @@ pub(super) fn unit_name(path: &[u8]) -> EntityName {
         let kinds: [&[u8]; 5] = [b".service", b".scope", b".mount", b".socket", b".swap"];
         kinds.iter().any(|kind| part.ends_with(kind))
     };
-    if let Some(unit) = parts().filter(is_unit).last() {
+    if let Some(unit) = parts().filter(is_unit).next_back() {
         return shortened(unit);
     }
     // A container without systemd: `docker/ID`, `lxc/NAME`; a slice with processes of its own.

@@ -17,7 +17,7 @@ use super::register::Register;
 use super::table::{Known, Table};
 use super::{cgroup, pid_path};
 use crate::process::{self, Stat};
-use crate::procfile::{ProcFile, fields, number};
+use crate::procfile::{ProcFile, fields, lines, number};
 use crate::report::Report;
 use crate::sample::Occupant;
 use crate::sources::ProcessFiles;
@@ -126,7 +126,7 @@ impl Scan {
         self.is_swapping = self
             .swaps
             .read()
-            .is_ok_and(|text| text.iter().filter(|byte| **byte == b'\n').count() > 1);
+            .is_ok_and(|text| lines(text).nth(1).is_some());
         self.look_at_new(&proc, now_ns);
         self.look_in_turn(&proc, now_ns);
         self.blocked.look(&proc, now_ns, &mut self.text);
