@@ -291,10 +291,14 @@ def event_line(run, event, dated_by):
 cached_body = functools.lru_cache(maxsize=128)(Body)
 
 
+def shown(value):
+    return quote(value) if isinstance(value, str) else json.dumps(value)
+
+
 def label(entity):
     """What an object of `processes`, `units` or `logs` says of its entity."""
-    ids = ("pid", "start_ticks") if ENTITY_KINDS.get(entity.kind) == "process" else ()
-    return [("name", quote(entity.name)), *((name, json.dumps(entity.attributes.get(name))) for name in ids)]
+    ids = ("pid", "start_ticks", "unit") if ENTITY_KINDS.get(entity.kind) == "process" else ()
+    return [("name", quote(entity.name)), *((name, shown(entity.attributes.get(name))) for name in ids)]
 
 
 def readings_by_key(copy):

@@ -443,6 +443,10 @@ class Body:
             pairs = [(cursor.varint(), cursor.varint()) for _ in range(count)]
             known = {ATTRIBUTES[number]: value for number, value in pairs if number in ATTRIBUTES}  # R2
             self.entities.append(Entity(kind, name, known))
+        for entity in self.entities:  # a unit is called by its name; any other number is ignored
+            number = entity.attributes.pop("unit", 0)
+            if 0 < number < len(self.entities) and ENTITY_KINDS.get(self.entities[number].kind) == "unit":
+                entity.attributes["unit"] = self.entities[number].name
 
     def parse_samples(self, cursor):  # 6.2
         n = cursor.varint(1, LIMITS["samples in a frame"])

@@ -41,6 +41,10 @@ Exit: 0 shown whole, 1 permission or I/O, 2 usage, 3 samples once durable are go
 pub enum Command {
     /// Shows samples.
     Dump(Dump),
+    /// Shows which processes and units used the machine at one moment.
+    Top(Top),
+    /// Lists what happened: stops, alerts, kills, blocked processes, units that began and ended.
+    Events(Events),
     /// Lists boots, and how each ended.
     Boots(Boots),
     /// Counts damage and says where it lies; repairs nothing.
@@ -129,6 +133,9 @@ pub struct Show {
     /// Counters as growth per second.
     #[arg(long)]
     pub rates: bool,
+    /// So many processes and units that used most are named below the table; 0: none.
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub top: usize,
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,
@@ -154,6 +161,80 @@ pub enum ShortFormat {
     Text,
     /// One JSON document.
     Json,
+}
+
+/// Forms of lists.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ListFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// `flightrec top`.
+#[derive(Args, Debug)]
+pub struct Top {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// At this moment [default: the end of the boot].
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub at: Option<Moment>,
+    /// Of this boot: its number, its id, or -1 for the one before the newest.
+    #[arg(short = 'b', long, value_name = "N|ID|-1", allow_hyphen_values = true)]
+    pub boot: Option<String>,
+    /// So many of each.
+    #[arg(short = 'n', long, value_name = "N", default_value = "12")]
+    pub count: usize,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ShortFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
+}
+
+/// `flightrec events`.
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// So much recorded time, back from the last durable sample [default: the whole boot].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "since")]
+    pub last: Option<Duration>,
+    /// From here on: "2026-11-22 07:30", 07:30, -30m, yesterday, @1795333440.
+    #[arg(short = 'S', long, value_name = "TIME", value_parser = Moment::parse,
+          allow_hyphen_values = true)]
+    pub since: Option<Moment>,
+    /// Up to here.
+    #[arg(short = 'U', long, value_name = "TIME", value_parser = Moment::parse,
+          allow_hyphen_values = true)]
+    pub until: Option<Moment>,
+    /// Of this boot: its number, its id, -1 for the one before the newest, or all.
+    #[arg(short = 'b', long, value_name = "N|ID|-1|all", allow_hyphen_values = true)]
+    pub boot: Option<String>,
+    /// Only events of kinds like this; may repeat, `*` and `?` stand for anything.
+    #[arg(short = 'k', long, value_name = "GLOB")]
+    pub kind: Vec<String>,
+    /// Only bad news.
+    #[arg(short = 'g', long)]
+    pub grave: bool,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ListFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
 }
 
 /// `flightrec boots`.

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::Output;
-use crate::args::{Dump, Format, Show};
+use crate::args::{Dump, Format, Show, ZoneChoice};
 use crate::boots::{summary_json, zone_of};
 use crate::export::csv::Rows;
 use crate::export::json::Objects;
@@ -57,7 +57,7 @@ pub fn show(
         at: wish.at.clone(),
         boot: wish.boot.clone(),
     };
-    let zone = typing_zone(&mut timeline, wish);
+    let zone = typing_zone(&mut timeline, wish.zone);
     let mut window = Window::find(&mut timeline, &window_wish, zone)?;
     keep_what_is_dated(&mut timeline, &mut window);
     let seen = match format {
@@ -99,8 +99,9 @@ pub fn gone_in(timeline: &Timeline, parts: &[Part], seen: &Seen) -> u64 {
 }
 
 /// In which zone `--since` and its like are read: that in which times are shown.
-fn typing_zone(timeline: &mut Timeline, wish: &Show) -> Zone {
-    if let Some(zone) = wish.zone.asked() {
+#[must_use]
+pub fn typing_zone(timeline: &mut Timeline, choice: ZoneChoice) -> Zone {
+    if let Some(zone) = choice.asked() {
         return zone;
     }
     let boot = default_boot(timeline).map(|(boot, _)| boot);

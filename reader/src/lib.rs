@@ -30,6 +30,7 @@ pub mod date;
 #[cfg(target_os = "linux")]
 pub mod doctor;
 pub mod dump;
+pub mod events;
 pub mod export;
 pub mod gap;
 pub mod holder;
@@ -47,7 +48,9 @@ pub mod recover;
 pub mod scan;
 pub mod status;
 pub mod timeline;
+pub mod top;
 pub mod units;
+pub mod usage;
 pub mod values;
 pub mod verdict;
 pub mod verify;
@@ -90,6 +93,8 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
             Ok(Outcome::Whole)
         }
         Some(args::Command::Dump(wish)) => dump::run(wish, output),
+        Some(args::Command::Top(wish)) => top::run(wish, output),
+        Some(args::Command::Events(wish)) => events::run(wish, output),
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),
         Some(args::Command::Status(wish)) => status::run(wish, output),

@@ -122,6 +122,16 @@ pub struct EntityKey {
     pub pid: Option<u64>,
     /// Start of the process, if it has one.
     pub start_ticks: Option<u64>,
+    /// Name of the unit that a process belongs to, if that is told.
+    pub unit: Option<String>,
+}
+
+impl EntityKey {
+    /// Somebody that its kind and name alone tell apart.
+    #[must_use]
+    pub fn named(kind: EntityKind, name: &str) -> Self {
+        Self { kind, name: name.to_owned(), pid: None, start_ticks: None, unit: None }
+    }
 }
 
 /// Every entity met, numbered; 0 is the machine. Frames number their own differently.
@@ -134,8 +144,7 @@ pub struct Entities {
 impl Default for Entities {
     fn default() -> Self {
         let mut entities = Self { keys: Vec::new(), index: HashMap::new() };
-        let kind = EntityKind::MACHINE;
-        entities.number(EntityKey { kind, name: String::new(), pid: None, start_ticks: None });
+        entities.number(EntityKey::named(EntityKind::MACHINE, ""));
         entities
     }
 }
@@ -148,21 +157,26 @@ impl Entities {
     }
 
     /// The number that this entity shares with all that are the same thing: a process is known
-    /// by its pid and start, whatever it calls itself.
+    /// by its pid and start, whatever it calls itself and wherever it belongs.
     #[must_use]
     pub fn same(&self, number: usize) -> usize {
         self.keys.get(number).map_or(number, |(_, same)| *same)
     }
 
-    fn of(&mut self, entity: &Entity) -> usize {
-        let of_process = |id| {
-            if entity.kind == EntityKind::PROCESS { entity.attribute(id) } else { None }
-        };
+    /// The number of the entity of a frame that lists `listed`.
+    fn of(&mut self, entity: &Entity, listed: &[Entity]) -> usize {
+        if entity.kind != EntityKind::PROCESS {
+            return self.number(EntityKey::named(entity.kind, &entity.name));
+        }
+        let unit = entity.attribute(attribute::UNIT).and_then(|number| {
+            let unit = listed.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+            (unit.kind == EntityKind::UNIT).then(|| unit.name.clone())
+        });
         self.number(EntityKey {
-            kind: entity.kind,
-            name: entity.name.clone(),
-            pid: of_process(attribute::PID),
-            start_ticks: of_process(attribute::START_TICKS),
+            pid: entity.attribute(attribute::PID),
+            start_ticks: entity.attribute(attribute::START_TICKS),
+            unit,
+            ..EntityKey::named(entity.kind, &entity.name)
         })
     }
 
@@ -170,7 +184,7 @@ impl Entities {
         if let Some(number) = self.index.get(&key) {
             return *number;
         }
-        let nameless = EntityKey { name: String::new(), ..key.clone() };
+        let nameless = EntityKey { name: String::new(), unit: None, ..key.clone() };
         let same = if key.kind == EntityKind::PROCESS && nameless != key {
             self.number(nameless)
         } else {
@@ -342,7 +356,7 @@ impl Recover {
         if header.first_tick != frame.first_tick || header.seq != frame.seq {
             return None;
         }
-        let numbers = body.entities.iter().map(|entity| self.entities.of(entity));
+        let numbers = body.entities.iter().map(|entity| self.entities.of(entity, &body.entities));
         let numbers: Vec<usize> = numbers.collect();
         let entities: Vec<(usize, usize)> =
             numbers.into_iter().map(|number| (number, self.entities.same(number))).collect();

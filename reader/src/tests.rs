@@ -273,7 +273,7 @@ fn one_process_under_two_names_is_one_object() {
     let processes =
         first.split_once("\"processes\":").unwrap().1.split_once(",\"units\"").unwrap().0;
     let expected = concat!(
-        r#"[{"name":"ag\u001b[2Jent","pid":77,"start_ticks":1234,"#,
+        r#"[{"name":"ag\u001b[2Jent","pid":77,"start_ticks":1234,"unit":null,"#,
         r#""values":{"process.user":10,"process.rss_bytes":114688,"disk.ag\u001b[2Jent.reads":10}}]"#
     );
     assert_eq!(processes, expected);

@@ -108,17 +108,10 @@ impl Window {
                 boot..boot + 1
             }
         };
-        let newest_ms = boots.clone().rev().find_map(|boot| {
-            let (run, sample) = timeline.last_sample(boot)?;
-            Dater::default().date(timeline, (boot, run), &sample).at(sample.time_ns)
-        });
-        let now = now_ms();
+        let newest_ms = newest_ms(timeline, boots.clone());
         let resolve = |moment: &Option<Moment>| match moment {
             None => Ok(None),
-            Some(moment) => moment
-                .resolve(zone, now, newest_ms)
-                .map(Some)
-                .ok_or_else(|| Trouble::usage("a time that no calendar has")),
+            Some(moment) => resolve(moment, zone, newest_ms).map(Some),
         };
         let (since, until, at) = (resolve(&wish.since)?, resolve(&wish.until)?, resolve(&wish.at)?);
         let (from, to) = match (at, wish.last) {
@@ -163,6 +156,38 @@ impl Window {
         let most = bounds.and_then(|(from, to)| u128::try_from(to.checked_sub(from)?).ok());
         most.map_or(length, |ms| length.min(ms.saturating_mul(1_000_000)))
     }
+}
+
+/// The moment meant, ms since 1970.
+pub fn moment_ms(
+    timeline: &mut Timeline,
+    moment: &Moment,
+    boot: Option<&str>,
+    zone: Zone,
+) -> Result<i128, Trouble> {
+    let boots = match boot {
+        None | Some("all") => 0..timeline.boots.len(),
+        Some(name) => {
+            let boot = named_boot(timeline, name)?;
+            boot..boot + 1
+        }
+    };
+    let newest_ms = newest_ms(timeline, boots);
+    resolve(moment, zone, newest_ms)
+}
+
+fn resolve(moment: &Moment, zone: Zone, newest_ms: Option<i128>) -> Result<i128, Trouble> {
+    moment
+        .resolve(zone, now_ms(), newest_ms)
+        .ok_or_else(|| Trouble::usage("a time that no calendar has"))
+}
+
+/// Real time of the newest sample of these boots, ms since 1970.
+fn newest_ms(timeline: &mut Timeline, boots: std::ops::Range<usize>) -> Option<i128> {
+    boots.rev().find_map(|boot| {
+        let (run, sample) = timeline.last_sample(boot)?;
+        Dater::default().date(timeline, (boot, run), &sample).at(sample.time_ns)
+    })
 }
 
 fn whole(timeline: &Timeline, boots: std::ops::Range<usize>) -> Vec<Part> {

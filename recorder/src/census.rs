@@ -42,7 +42,7 @@ pub const PERIOD: Duration = Duration::from_secs(1);
 const STACK_SIZE: usize = 128 << 10;
 
 /// Processes, and units, that get a seat in one look at most: opening files costs the most.
-const NEWCOMERS: usize = 2;
+const NEWCOMERS: usize = 4;
 
 /// Series of the machine that it posts: processes, short-lived ones, time of one round.
 const MACHINE_SERIES: &[u16] = &[294, 295, 296];
@@ -125,9 +125,13 @@ impl Census {
             self.top.offer((process.pid, process.start_ticks), scores);
         }
         self.processes.begin();
-        let blocked = self.scan.blocked();
-        for (pid, start_ticks) in self.top.firsts().chain(blocked).chain(self.top.others()) {
-            self.processes.want(Occupant { pid, start_ticks, ..Occupant::named(b"") });
+        let of = |(pid, start_ticks)| Occupant { pid, start_ticks, ..Occupant::named(b"") };
+        for key in self.top.firsts().chain(self.scan.blocked()) {
+            self.processes.want(of(key));
+        }
+        self.processes.be_urgent();
+        for key in self.top.others() {
+            self.processes.want(of(key));
         }
         let scan = &mut self.scan;
         self.processes.settle(NEWCOMERS, |newcomer| scan.open(newcomer));
@@ -142,10 +146,16 @@ impl Census {
             self.units_top.offer((u32::from(number), 0), scores);
         }
         self.units.begin();
-        for (number, _) in self.units_top.firsts().chain(self.units_top.others()) {
-            if let Some(unit) = register.get(u16::try_from(number).ok()) {
-                self.units.want(Occupant::named(unit.name.as_bytes()));
-            }
+        let of = |(number, _): top::Key| {
+            let unit = register.get(u16::try_from(number).ok())?;
+            Some(Occupant::named(unit.name.as_bytes()))
+        };
+        for unit in self.units_top.firsts().filter_map(of) {
+            self.units.want(unit);
+        }
+        self.units.be_urgent();
+        for unit in self.units_top.others().filter_map(of) {
+            self.units.want(unit);
         }
         let cgroups = &mut self.cgroups;
         self.units.settle(NEWCOMERS, |newcomer| {

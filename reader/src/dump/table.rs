@@ -10,6 +10,7 @@ use crate::play::{Item, Sample, Seen, play};
 use crate::scan::Scan;
 use crate::timeline::Timeline;
 use crate::units;
+use crate::usage::Usage;
 use crate::values::Names;
 use crate::views::events::{gap_row, is_grave, row};
 use crate::views::header::BootSummary;
@@ -17,6 +18,7 @@ use crate::views::series::SeriesTable;
 use crate::views::stress::{Figures, Row, TITLES, row_clock};
 use crate::views::text::{WIDTH, wrap};
 use crate::views::thin::step_for;
+use crate::views::usage::{self, Span};
 use crate::window::Window;
 use crate::zone::Zone;
 
@@ -73,9 +75,12 @@ pub(super) fn show(
         hidden_events: 0,
         hidden_gaps: Vec::new(),
         titled: false,
+        usage: Usage::default(),
+        top: if wish.series.is_empty() { wish.top } else { 0 },
     };
     let seen = play(timeline, &window.parts, &mut |timeline, item| table.item(timeline, &item))?;
     table.flush()?;
+    table.who(timeline)?;
     if seen.samples > 0 || seen.events > 0 {
         let gone = gone_in(timeline, &window.parts, &seen);
         table.footer(scan, window, &seen, gone)?;
@@ -106,6 +111,9 @@ struct Table<'a, 'b> {
     /// Gaps too short to be seen between thinned rows.
     hidden_gaps: Vec<Cause>,
     titled: bool,
+    usage: Usage,
+    /// Processes, and units, that are named below the table.
+    top: usize,
 }
 
 impl Table<'_, '_> {
@@ -113,6 +121,9 @@ impl Table<'_, '_> {
         match item {
             Item::Sample(sample) => {
                 self.enter(sample.stand.at.0)?;
+                if self.top > 0 {
+                    self.usage.take(timeline, sample);
+                }
                 self.sample(timeline, sample)
             }
             Item::Event(event) => {
@@ -224,6 +235,17 @@ impl Table<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Who used most in the window.
+    fn who(&mut self, timeline: &Timeline) -> Result<(), Trouble> {
+        let lines = usage::lines(&self.usage, timeline, self.top, Span::Stretch);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.print("", "")?;
+        self.print("who used most, while it was among the busiest (cpu% of one core)", "1")?;
+        lines.iter().try_for_each(|line| self.print(line, ""))
     }
 
     fn zone(&self, boot: usize) -> Zone {

@@ -131,6 +131,11 @@ impl Objects {
                     let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
                     put!(out, ",\"{name}\":{value}");
                 }
+                out.push_str(",\"unit\":");
+                match &entity.unit {
+                    Some(unit) => quote(out, unit),
+                    None => out.push_str("null"),
+                }
             }
             out.push_str(",\"values\":");
             self.values(out, timeline, &own, elapsed);
@@ -217,7 +222,8 @@ fn moment(
     seconds(out, time_ns);
 }
 
-fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem) {
+/// An event as an object (9.6).
+pub fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem) {
     let event = &item.told.event;
     out.push_str("{\"event\":{\"kind\":");
     quote(out, &event.kind.name());

@@ -8,3 +8,4 @@ pub mod status;
 pub mod stress;
 pub mod text;
 pub mod thin;
+pub mod usage;

@@ -123,10 +123,7 @@ impl Scan {
     /// Looks once.
     pub(super) fn look(&mut self, now_ns: u64) {
         let Some(proc) = self.proc.take() else { return };
-        self.is_swapping = self
-            .swaps
-            .read()
-            .is_ok_and(|text| lines(text).nth(1).is_some());
+        self.is_swapping = self.swaps.read().is_ok_and(|text| lines(text).nth(1).is_some());
         self.look_at_new(&proc, now_ns);
         self.look_in_turn(&proc, now_ns);
         self.blocked.look(&proc, now_ns, &mut self.text);

@@ -2,7 +2,7 @@
 //!
 //! Whoever is wanted gets a vacant seat. If there is none, whoever has not been wanted for longest,
 //! and for a while, has to leave: a seat that changes hands every second would cost more bytes than
-//! it tells.
+//! it tells. For those who are wanted most the while is short.
 
 use std::sync::Arc;
 
@@ -12,12 +12,17 @@ use crate::sample::Occupant;
 /// Looks for which a seat is kept though its owner is not wanted any more.
 const PATIENCE: u16 = 20;
 
+/// The same where somebody urgent waits.
+const PATIENCE_URGENT: u16 = 2;
+
 /// Seats of one kind.
 #[derive(Debug)]
 pub(super) struct Seating<T> {
     mailbox: Arc<Mailbox<T>>,
     unwanted: Box<[u16]>,
     wanted: Vec<Occupant>,
+    /// How many at the beginning of the list are urgent.
+    urgent: usize,
 }
 
 impl<T> Seating<T> {
@@ -29,12 +34,19 @@ impl<T> Seating<T> {
             mailbox,
             unwanted: vec![0; places].into_boxed_slice(),
             wanted: Vec::with_capacity(places),
+            urgent: 0,
         }
     }
 
     /// Begins a new list of who is wanted, the most wanted first.
     pub(super) fn begin(&mut self) {
         self.wanted.clear();
+        self.urgent = 0;
+    }
+
+    /// Those that are wanted so far are urgent.
+    pub(super) fn be_urgent(&mut self) {
+        self.urgent = self.wanted.len();
     }
 
     /// Wants somebody too; a list as long as there are seats takes nobody more.
@@ -54,23 +66,27 @@ impl<T> Seating<T> {
         mut open: impl FnMut(&mut Occupant) -> Option<T>,
     ) {
         self.mailbox.clear();
-        let Self { mailbox, unwanted, wanted } = self;
+        let Self { mailbox, unwanted, wanted, urgent } = self;
         let mut oldest = None;
         mailbox.each_occupant(|place, own| {
             let Some(looks) = unwanted.get_mut(place) else { return };
             if let Some(at) = wanted.iter().position(|wanted| is_same(wanted, own)) {
                 *looks = 0;
                 wanted.remove(at);
+                *urgent -= usize::from(at < *urgent);
             } else {
                 *looks = looks.saturating_add(1);
-                if *looks > PATIENCE && oldest.is_none_or(|(_, most)| *looks > most) {
+                if oldest.is_none_or(|(_, most)| *looks > most) {
                     oldest = Some((place, *looks));
                 }
             }
         });
-        for newcomer in wanted.iter_mut().take(newcomers) {
+        for (number, newcomer) in wanted.iter_mut().take(newcomers).enumerate() {
             if !mailbox.has_vacancy() {
-                if let Some((place, _)) = oldest {
+                let patience = if number < *urgent { PATIENCE_URGENT } else { PATIENCE };
+                if let Some((place, looks)) = oldest
+                    && looks > patience
+                {
                     mailbox.ask_to_leave(place);
                 }
                 return;
@@ -121,10 +137,14 @@ mod tests {
         let mailbox = Mailbox::new(2);
         let mut seats = [Seat::default(), Seat::default()];
         let mut seating = Seating::new(Arc::clone(&mailbox));
+        let urgent = std::cell::Cell::new(false);
         let mut look = |seats: &mut [Seat<u32>], wanted: &[(&str, u32)]| {
             seating.begin();
             for (name, _) in wanted {
                 seating.want(unit(name));
+            }
+            if urgent.get() {
+                seating.be_urgent();
             }
             seating.settle(8, |newcomer| {
                 let own = wanted.iter().find(|(name, _)| unit(name).name == newcomer.name);
@@ -140,6 +160,12 @@ mod tests {
         }
         assert!(looks >= u32::from(PATIENCE), "after {looks} looks");
         assert_eq!(look(&mut seats, &[("a", 1), ("c", 3)]), [1, 3]);
+        urgent.set(true);
+        let mut looks = 0;
+        while !look(&mut seats, &[("b", 2), ("c", 3)]).contains(&2) {
+            looks += 1;
+            assert!(looks < 10, "somebody urgent waits for long");
+        }
     }
 
     #[test]
