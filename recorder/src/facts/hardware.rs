@@ -94,6 +94,20 @@ impl Hardware<'_> {
         Some(format!("life time {life}{}", reserve.unwrap_or_default()))
     }
 
+    /// What the readings of units are: what their cgroups say, as far as controllers are on for
+    /// them, else sums over processes.
+    pub(super) fn units(&self) -> Option<String> {
+        let folders = ["sys/fs/cgroup/system.slice", "sys/fs/cgroup"];
+        let control = |folder: &str| self.line(&format!("{folder}/cgroup.subtree_control"));
+        if let Some(controllers) = folders.into_iter().find_map(control) {
+            return Some(format!("cgroup v2: {controllers}"));
+        }
+        let exists = |path: &str| self.root.join(path).exists();
+        let of_v2 = exists("sys/fs/cgroup/cgroup.controllers");
+        let why = if of_v2 { "no controllers on" } else { "no cgroup v2" };
+        Some(format!("sums over processes ({why})"))
+    }
+
     /// Size, algorithm and limit of each swap or file system in compressed memory.
     pub(super) fn zram(&self) -> Option<String> {
         let devices = self.names("sys/block").into_iter().filter(|name| name.starts_with("zram"));

@@ -56,6 +56,7 @@ fn a_board_is_described() {
         ("sys/class/thermal/thermal_zone0/temp", "41000\n"),
         ("etc/default/armbian-ramlog", "ENABLED=true\nSIZE=50M\n"),
         ("etc/log2ram.conf", "SIZE=128M\n"),
+        ("sys/fs/cgroup/system.slice/cgroup.subtree_control", "memory pids\n"),
         (
             "proc/self/mountinfo",
             "27 1 179:1 / / rw,noatime - ext4 /dev/mmcblk1p1 rw,errors=remount-ro,commit=600\n\
@@ -77,6 +78,7 @@ fn a_board_is_described() {
         ("swap", "/dev/zram0 partition 1970000 kB priority 5"),
         ("cmdline", "root=UUID=1 rootwait console=ttyS2"),
         ("mounts", "/ ext4 commit=600; /boot vfat"),
+        ("units", "cgroup v2: memory pids"),
         ("scheduler", "none"),
         ("erase_bytes", "4194304"),
         ("wear", "life time 0x01 0x02, reserve 0x01"),
