@@ -20,3 +20,4 @@ mod spec;
 mod status;
 mod threads;
 mod tidy;
+mod trees;
