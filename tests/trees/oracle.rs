@@ -1,6 +1,6 @@
 //! What stands in a tree, as the procfs crate reads it: the oracle of our sources.
 //!
-//! Of files that procfs does not know (swaps, sockets, links, watchdog), a second and simpler
+//! Of files that procfs does not know (swaps, sockets, links, temperatures, watchdog), a second and simpler
 //! reading has to do: the whole text, words, no state.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use flightrec_recorder::sample::SeriesNumber;
 use procfs::net::{ARPFlags, ArpEntries, InterfaceDeviceStatus, RouteEntries, Snmp};
 use procfs::{
     CpuPressure, DiskStats, FromBufRead, FromBufReadSI, FromRead, IoPressure, KernelStats,
-    LoadAverage, LocalSystemInfo, MemoryPressure, Meminfo, ProcResult, VmStat,
+    LoadAverage, LocalSystemInfo, Meminfo, MemoryPressure, ProcResult, VmStat,
 };
 
 use super::tree::Readings;
@@ -35,7 +35,11 @@ impl Oracle {
         own
     }
 
-    fn tell(&mut self, name: &str, readings: impl IntoIterator<Item = (SeriesNumber, Option<u64>)>) {
+    fn tell(
+        &mut self,
+        name: &str,
+        readings: impl IntoIterator<Item = (SeriesNumber, Option<u64>)>,
+    ) {
         for (series, value) in readings {
             if let Some(value) = value {
                 self.values.insert((name.to_owned(), series), value);
@@ -62,7 +66,8 @@ impl Oracle {
         if let Some(stat) = self.parse(root, "proc/stat", stat) {
             let total = &stat.total;
             let times = [Some(total.user), Some(total.nice), Some(total.system), Some(total.idle)];
-            let times = times.into_iter().chain([total.iowait, total.irq, total.softirq, total.steal]);
+            let times =
+                times.into_iter().chain([total.iowait, total.irq, total.softirq, total.steal]);
             self.tell("", (20..).zip(times));
             self.tell(
                 "",
@@ -108,7 +113,9 @@ impl Oracle {
             ];
             self.tell("", bytes.map(|(series, bytes)| (series, bytes.map(|bytes| bytes / 16_384))));
         }
-        if let Some(VmStat(vm)) = self.parse(root, "proc/vmstat", |text| VmStat::from_buf_read(text)) {
+        if let Some(VmStat(vm)) =
+            self.parse(root, "proc/vmstat", |text| VmStat::from_buf_read(text))
+        {
             let of = |key: &str| vm.get(key).and_then(|value| u64::try_from(*value).ok());
             let stalls = vm.iter().filter(|(key, _)| key.starts_with("allocstall"));
             let stalls: i64 = stalls.map(|(_, count)| count).sum();
@@ -189,7 +196,8 @@ impl Oracle {
         let routes = self.parse(root, "proc/net/route", |text| RouteEntries::from_buf_read(text));
         let known = self.parse(root, "proc/net/arp", |text| ArpEntries::from_buf_read(text));
         let mut routes = routes.into_iter().flat_map(|RouteEntries(routes)| routes);
-        let gateway = routes.find(|route| route.destination.is_unspecified() && route.flags & 2 != 0);
+        let gateway =
+            routes.find(|route| route.destination.is_unspecified() && route.flags & 2 != 0);
         let state = gateway.zip(known).map(|(route, ArpEntries(known))| {
             let known = known.iter().find(|entry| entry.ip_address == route.gateway);
             known.map_or(0, |entry| if entry.flags.contains(ARPFlags::COM) { 2 } else { 1 })
@@ -223,11 +231,7 @@ impl Oracle {
             let words: Vec<&str> = line.split_whitespace().collect();
             let name = words[0].trim_start_matches("/dev/");
             let units = |kib: &str| kib.parse::<u64>().ok().map(|kib| kib / 16);
-            let kind = if name.starts_with("zram") {
-                3
-            } else {
-                u64::from(words[1] == "file") + 1
-            };
+            let kind = if name.starts_with("zram") { 3 } else { u64::from(words[1] == "file") + 1 };
             self.tell(name, [(271, units(words[3])), (272, units(words[2])), (273, Some(kind))]);
         }
 
@@ -250,6 +254,13 @@ impl Oracle {
                     (285, word(root, &format!("{folder}/carrier_changes"))),
                 ],
             );
+        }
+        // A zone shows itself among the chips of hwmon, too; once is enough.
+        for number in 0..8 {
+            let zone = format!("sys/class/thermal/thermal_zone{number}");
+            let thousandths = word(root, &format!("{zone}/temp"));
+            let kind = text(&format!("{zone}/type"));
+            self.tell(kind.trim(), [(260, thousandths.map(|thousandths| thousandths / 100))]);
         }
         let watchdog = text("sys/class/watchdog/watchdog0/state");
         let watchdog = (!watchdog.is_empty()).then(|| u64::from(watchdog.trim() == "active"));
