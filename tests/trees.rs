@@ -15,7 +15,7 @@ use flightrec_tests::dead_fs::RefusingFile;
 use procfs::{FromBufReadSI, KernelStats, LocalSystemInfo};
 
 use oracle::Oracle;
-use tree::{Eyes, Read, Tree};
+use tree::{Eyes, Read, Tree, assert_same};
 
 /// Every captured tree; `fixtures/README.md` says how each was made.
 const CAPTURED: [&str; 5] =
@@ -31,7 +31,7 @@ fn assert_agreed(tree: &Tree) -> Read {
     let oracle = Oracle::of(folder.path());
     assert_eq!(oracle.refused, [""; 0], "procfs refuses a file: nothing to compare with");
     let read = Eyes::on(folder.path()).read();
-    assert_eq!(read.values, oracle.values);
+    assert_same(&read.values, &oracle.values, tree.text("proc/sys/kernel/osrelease").trim());
     read
 }
 
@@ -122,7 +122,7 @@ fn a_kernel_without_pressure_lacks_six_readings_and_says_so() {
     let read = assert_agreed(&without);
     let mut expected = with.values;
     expected.retain(|(_, series), _| !is_pressure(*series));
-    assert_eq!(read.values, expected);
+    assert_same(&read.values, &expected, "no pressure");
     assert_eq!(read.failed, PRESSURE.map(|path| (path, ENOENT)).into());
     for (tree, is_absent) in [
         (without, true),
@@ -159,8 +159,8 @@ fn pressure_that_is_not_supported_costs_its_readings_alone() {
     expected.retain(|(_, series), _| !is_pressure(*series));
     for _ in 0..3 {
         let read = eyes.read();
-        assert_eq!(read.values, expected);
-        assert_eq!(read.values, Oracle::of(folder.path()).values);
+        assert_same(&read.values, &expected, "without pressure");
+        assert_same(&read.values, &Oracle::of(folder.path()).values, "procfs");
         assert_eq!(read.failed, PRESSURE.map(|path| (path, EOPNOTSUPP)).into());
     }
     drop(eyes);
@@ -230,7 +230,7 @@ fn of_64_disks_eight_are_recorded_and_procfs_agrees_on_each() {
     let seated = disks(&read.values);
     assert_eq!(seated.len(), 8);
     expected.retain(|(name, series), _| seated.contains(name) || !(140..=150).contains(series));
-    assert_eq!(read.values, expected);
+    assert_same(&read.values, &expected, "64 disks");
     assert!(read.failed.is_empty());
 }
 

@@ -9,7 +9,7 @@ use flightrec_recorder::{facts, place};
 
 use super::assert_agreed;
 use super::oracle::Oracle;
-use super::tree::{Eyes, Readings, Tree};
+use super::tree::{Eyes, Readings, Tree, assert_same};
 
 /// What procfs makes of the file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,11 +78,11 @@ fn an_odd_line_costs_its_own_readings_alone() {
         let mut eyes = Eyes::on(folder.path());
         for _ in 0..2 {
             let read = eyes.read();
-            assert_eq!(read.values, expected, "{what}");
+            assert_same(&read.values, &expected, what);
             assert!(read.failed.is_empty(), "{what}: {:?}", read.failed);
         }
         if *procfs == Agrees {
-            assert_eq!(oracle.values, expected, "{what}");
+            assert_same(&oracle.values, &expected, what);
         }
     }
 }

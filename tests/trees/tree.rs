@@ -1,7 +1,7 @@
 //! A captured tree: one text that `fixtures/trees/capture-tree.sh` made, unpacked where our sources
 //! find it; and trees that differ from one in a stated way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -142,6 +142,14 @@ impl Eyes {
         let [core, busy] = [28, 29].map(machine);
         Read { values, busiest: core.zip(busy), failed }
     }
+}
+
+/// Holds readings against others, and names those that differ: ours, then the expected value.
+pub(super) fn assert_same(ours: &Readings, expected: &Readings, what: &str) {
+    let keys: BTreeSet<_> = ours.keys().chain(expected.keys()).collect();
+    let pairs = keys.into_iter().map(|key| (key, ours.get(key), expected.get(key)));
+    let differ: Vec<_> = pairs.filter(|(_, ours, expected)| ours != expected).collect();
+    assert!(differ.is_empty(), "{what}: {differ:?}");
 }
 
 /// The recorder's own state, and how full real file systems are, stand in no tree.

@@ -121,12 +121,20 @@ fn a_counter_that_wraps_has_no_rate_for_one_sample_and_no_spike() {
     assert_eq!(samples.len(), usize::try_from(SAMPLES).unwrap());
     let ticks: Vec<u64> = samples.iter().map(|sample| sample["tick"].as_u64().unwrap()).collect();
     assert!(ticks[0] < WRAP_TICK - 2 && ticks.contains(&WRAP_TICK));
+    // The first sample has none before it to be compared with.
+    let is_known = |tick: &u64| *tick != ticks[0] && *tick != WRAP_TICK;
     for (name, rate) in rates_of(step) {
         let told = samples.iter().map(|sample| &sample["values"][&format!("{name}_per_s")]);
         let told: Vec<Option<u64>> = told.map(serde_json::Value::as_u64).collect();
-        // The first sample has none before it to be compared with.
-        let has_rate = |tick: &u64| *tick != ticks[0] && *tick != WRAP_TICK;
-        let expected = ticks.iter().map(|tick| has_rate(tick).then_some(rate));
+        let expected = ticks.iter().map(|tick| is_known(tick).then_some(rate));
         assert_eq!(told, expected.collect::<Vec<_>>(), "{name}");
     }
+
+    // In the rows, what is summed over several disks is not known either: `-`, not 0.
+    let said = say(flightrec(), ["dump", path, "--every", "1s"]);
+    let words = said.out.lines().map(|line| line.split_whitespace().collect::<Vec<&str>>());
+    let rows = words.filter(|row| row.len() == 12 && row[0].starts_with("07:"));
+    let disks: Vec<[&str; 2]> = rows.map(|row| [row[7], row[8]]).collect();
+    let expected = ticks.iter().map(|tick| if is_known(tick) { ["4.0M"; 2] } else { ["-"; 2] });
+    assert_eq!(disks, expected.collect::<Vec<_>>(), "{}", said.out);
 }
