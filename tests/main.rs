@@ -21,3 +21,4 @@ mod status;
 mod threads;
 mod tidy;
 mod who;
+mod trees;

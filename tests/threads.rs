@@ -18,6 +18,7 @@ use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::Sample;
 use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::slow::Slow;
+use flightrec_recorder::sources::Source;
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
 use flightrec_tests::dead_fs::DeadFs;
@@ -31,7 +32,7 @@ use flightrec_tests::sim_disk::SimDisk;
 use flightrec_tests::world::blank_recording;
 
 const MIB: u64 = 1 << 20;
-const BEGIN_NS: u64 = 30 * SECOND_NS;
+pub(crate) const BEGIN_NS: u64 = 30 * SECOND_NS;
 const HOUR_S: u64 = 3600;
 
 /// A gate in front of a disk: a sync waits in front of it, as long as it takes, in real time.
@@ -112,11 +113,27 @@ impl Clock for Paced {
 fn record(
     kernel: &Arc<FakeProc>,
     clock: &Arc<dyn Clock>,
-    (disk, of_disk): (Box<dyn Disk>, Option<Arc<dyn Clock>>),
+    disk: (Box<dyn Disk>, Option<Arc<dyn Clock>>),
     seconds: u64,
     slow: bool,
 ) -> (Vec<u64>, Ended) {
-    let mut disk = disk;
+    let (mut sources, discovery) = kernel.sources(&Width::Whole.layout());
+    let ticks = Arc::new(Mutex::new(Vec::new()));
+    sources.insert(0, Box::new(Narrator(kernel.clone(), ticks.clone())));
+    let slow = slow.then(|| Slow::start(discovery, None, Duration::from_millis(1)).unwrap());
+    let ended = record_sources(sources, clock, disk, seconds);
+    drop(slow);
+    let ticks = ticks.lock().unwrap().clone();
+    (ticks, ended)
+}
+
+/// Records what sources tell, for so many seconds from [`BEGIN_NS`] on.
+pub(crate) fn record_sources(
+    sources: Vec<Box<dyn Source + Send>>,
+    clock: &Arc<dyn Clock>,
+    (mut disk, of_disk): (Box<dyn Disk>, Option<Arc<dyn Clock>>),
+    seconds: u64,
+) -> Ended {
     let superblock = find_superblock(&mut *disk, MIB).unwrap().unwrap();
     let opener: Opener = Box::new(move || Ok((disk, superblock)));
     let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
@@ -124,12 +141,7 @@ fn record(
         Some(of_disk) => Writer::here(opener, starter, (clock.clone(), of_disk), None),
         None => Writer::start(opener, starter, clock.clone(), None),
     };
-    let layout = Width::Whole.layout();
-    let (mut sources, discovery) = kernel.sources(&layout);
-    let ticks = Arc::new(Mutex::new(Vec::new()));
-    sources.insert(0, Box::new(Narrator(kernel.clone(), ticks.clone())));
-    let slow = slow.then(|| Slow::start(discovery, None, Duration::from_millis(1)).unwrap());
-    let sampler = Sampler::new(layout, sources, 0, clock.clone());
+    let sampler = Sampler::new(Width::Whole.layout(), sources, 0, clock.clone());
     let plan = Plan {
         interval_ns: SECOND_NS,
         commit_ns: 10 * SECOND_NS,
@@ -144,10 +156,7 @@ fn record(
     };
     let compressor = StaticCompressor::new().unwrap();
     let recorder = Recorder::new(plan, clock.clone(), sampler, writer.unwrap(), compressor);
-    let ended = recorder.run(|_| 3).unwrap();
-    drop(slow);
-    let ticks = ticks.lock().unwrap().clone();
-    (ticks, ended)
+    recorder.run(|_| 3).unwrap()
 }
 
 fn assert_none_missing(ticks: &[u64], seconds: u64) {

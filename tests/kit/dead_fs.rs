@@ -1,6 +1,7 @@
-//! A real file system that is mounted and answers nothing more: FUSE, whose server we are.
+//! Real file systems that do not answer, or answer with an error: FUSE, whose server we are.
 //!
-//! Whoever asks it waits in the kernel, as before an NFS server that is gone or a disk that died.
+//! Whoever asks a [`DeadFs`] waits in the kernel, as before an NFS server that is gone or a disk that
+//! died. A [`RefusingFile`] can be opened, and refuses to be read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,10 +14,17 @@ use std::time::Duration;
 use flightrec_recorder::clock::{Clock, SystemClock};
 
 /// Opcodes and lengths of linux/fuse.h.
+const FUSE_GETATTR: u32 = 3;
+const FUSE_OPEN: u32 = 14;
+const FUSE_READ: u32 = 15;
 const FUSE_STATFS: u32 = 17;
 const FUSE_INIT: u32 = 26;
 const IN_HEADER_LEN: usize = 40;
 const REQUEST_LEN_MAX: usize = 1 << 17;
+/// `FOPEN_DIRECT_IO`: each read comes to us, whatever length the file has.
+const DIRECT_IO: u32 = 1;
+const FOLDER: u32 = 0o040_000;
+const FILE: u32 = 0o100_444;
 
 /// The mount; taken away when dropped, which lets go of whoever waits.
 #[derive(Debug)]
@@ -30,20 +38,7 @@ impl DeadFs {
     /// Mounts it on a folder. `statfs_after`: a real time after which it answers how full it is;
     /// `None`: never. The error says what is missing here.
     pub fn mount(point: &Path, statfs_after: Option<Duration>) -> Result<Self, String> {
-        let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
-        let device = device.map_err(|error| format!("no /dev/fuse: {error}"))?;
-        let for_mount = device.try_clone().map_err(|error| error.to_string())?;
-        let mounted = Command::new("mount")
-            .args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0"])
-            .arg("flightrec-test")
-            .arg(point)
-            .stdin(Stdio::from(for_mount))
-            .output()
-            .map_err(|error| format!("no mount: {error}"))?;
-        if !mounted.status.success() {
-            let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
-            return Err(format!("no FUSE to be mounted: {why}"));
-        }
+        let device = mount(point, FOLDER)?;
         let asked = Arc::new(AtomicU64::new(0));
         let server = device.try_clone().map_err(|error| error.to_string())?;
         let counted = Arc::clone(&asked);
@@ -60,27 +55,106 @@ impl DeadFs {
 
 impl Drop for DeadFs {
     fn drop(&mut self) {
-        // Forced, which aborts the connection: waiting requests end with an error.
-        Command::new("umount").args(["-f", "-l"]).arg(&self.point).status().ok();
+        unmount(&self.point);
         self.device.take();
+    }
+}
+
+/// A file that refuses to be read; its own again when dropped.
+#[derive(Debug)]
+pub struct RefusingFile {
+    point: PathBuf,
+    _device: File,
+}
+
+impl RefusingFile {
+    /// Mounts it on a file. Every read answers `errno`. The error says what is missing here.
+    pub fn mount(point: &Path, errno: i32) -> Result<Self, String> {
+        let device = mount(point, FILE)?;
+        let server = device.try_clone().map_err(|error| error.to_string())?;
+        std::thread::spawn(move || refuse(server, errno));
+        Ok(Self { point: point.to_owned(), _device: device })
+    }
+}
+
+impl Drop for RefusingFile {
+    fn drop(&mut self) {
+        unmount(&self.point);
+    }
+}
+
+/// Mounts a file system whose root is a folder or a file; we are asked through what it returns.
+fn mount(point: &Path, root_mode: u32) -> Result<File, String> {
+    let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    let device = device.map_err(|error| format!("no /dev/fuse: {error}"))?;
+    let for_mount = device.try_clone().map_err(|error| error.to_string())?;
+    let mounted = Command::new("mount")
+        .args(["-i", "-t", "fuse", "-o"])
+        .arg(format!("fd=0,rootmode={root_mode:o},user_id=0,group_id=0"))
+        .arg("flightrec-test")
+        .arg(point)
+        .stdin(Stdio::from(for_mount))
+        .output()
+        .map_err(|error| format!("no mount: {error}"))?;
+    if mounted.status.success() {
+        return Ok(device);
+    }
+    let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
+    Err(format!("no FUSE to be mounted: {why}"))
+}
+
+/// Forced, which aborts the connection: waiting requests end with an error.
+fn unmount(point: &Path) {
+    Command::new("umount").args(["-f", "-l"]).arg(point).status().ok();
+}
+
+/// The next request: opcode, and the number that the answer carries. `None`: unmounted.
+fn next(device: &mut File, request: &mut [u8]) -> Option<(u32, [u8; 8])> {
+    let len = device.read(request).ok()?;
+    let (header, _) = request[..len].split_at_checked(IN_HEADER_LEN)?;
+    let opcode = u32::from_le_bytes(header[4..8].try_into().expect("four bytes"));
+    Some((opcode, header[8..16].try_into().expect("eight bytes")))
+}
+
+/// Version 7.31, everything else as little as it goes.
+fn begin(device: &mut File, unique: [u8; 8]) {
+    let mut body = vec![0; 64];
+    body[..4].copy_from_slice(&7_u32.to_le_bytes());
+    body[4..8].copy_from_slice(&31_u32.to_le_bytes());
+    body[20..24].copy_from_slice(&4096_u32.to_le_bytes());
+    answer(device, unique, Ok(&body));
+}
+
+fn refuse(mut device: File, errno: i32) {
+    let mut request = vec![0; REQUEST_LEN_MAX];
+    while let Some((opcode, unique)) = next(&mut device, &mut request) {
+        match opcode {
+            FUSE_INIT => begin(&mut device, unique),
+            FUSE_GETATTR => {
+                let mut body = vec![0; 104];
+                // Inode, mode and number of links.
+                body[16..24].copy_from_slice(&1_u64.to_le_bytes());
+                body[76..80].copy_from_slice(&FILE.to_le_bytes());
+                body[80..84].copy_from_slice(&1_u32.to_le_bytes());
+                answer(&mut device, unique, Ok(&body));
+            }
+            FUSE_OPEN => {
+                let mut body = vec![0; 16];
+                body[8..12].copy_from_slice(&DIRECT_IO.to_le_bytes());
+                answer(&mut device, unique, Ok(&body));
+            }
+            FUSE_READ => answer(&mut device, unique, Err(errno)),
+            // ENOSYS: such a request is optional.
+            _ => answer(&mut device, unique, Err(38)),
+        }
     }
 }
 
 fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     let mut request = vec![0; REQUEST_LEN_MAX];
-    while let Ok(len) = device.read(&mut request) {
-        let Some((header, _)) = request[..len].split_at_checked(IN_HEADER_LEN) else { return };
-        let opcode = u32::from_le_bytes(header[4..8].try_into().expect("four bytes"));
-        let unique: [u8; 8] = header[8..16].try_into().expect("eight bytes");
+    while let Some((opcode, unique)) = next(&mut device, &mut request) {
         match opcode {
-            FUSE_INIT => {
-                // Version 7.31, everything else as little as it goes.
-                let mut body = vec![0; 64];
-                body[..4].copy_from_slice(&7_u32.to_le_bytes());
-                body[4..8].copy_from_slice(&31_u32.to_le_bytes());
-                body[20..24].copy_from_slice(&4096_u32.to_le_bytes());
-                answer(&mut device, unique, &body);
-            }
+            FUSE_INIT => begin(&mut device, unique),
             FUSE_STATFS => {
                 asked.fetch_add(1, SeqCst);
                 let Some(after) = statfs_after else { continue };
@@ -94,7 +168,7 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
                 for at in [40, 48] {
                     body[at..at + 4].copy_from_slice(&16384_u32.to_le_bytes());
                 }
-                answer(&mut device, unique, &body);
+                answer(&mut device, unique, Ok(&body));
             }
             // Everything else gets no answer.
             _ => {}
@@ -102,10 +176,11 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     }
 }
 
-fn answer(device: &mut File, unique: [u8; 8], body: &[u8]) {
+fn answer(device: &mut File, unique: [u8; 8], body: Result<&[u8], i32>) {
+    let (errno, body) = body.map_or_else(|errno| (-errno, &[][..]), |body| (0, body));
     let len = u32::try_from(16 + body.len()).expect("a short answer");
     let mut message = len.to_le_bytes().to_vec();
-    message.extend([0; 4]);
+    message.extend(errno.to_le_bytes());
     message.extend(unique);
     message.extend(body);
     device.write_all(&message).ok();

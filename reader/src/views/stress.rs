@@ -242,10 +242,12 @@ impl Figures {
         };
         let pages = wide(self.page_size);
         let swapped = |before, now| growth(before, now).map(|grown| grown * pages);
+        // Without the growth of one that was there before, nothing is known of their sum.
         let on_disks = |before: &HashMap<usize, f64>, now: &HashMap<usize, f64>| {
-            let grown =
-                now.iter().filter_map(|(disk, now)| growth(before.get(disk).copied(), Some(*now)));
-            grown.fold(None, |sum: Option<f64>, grown| Some(sum.unwrap_or(0.0) + grown))
+            let both = now.iter().filter_map(|(disk, now)| Some((*before.get(disk)?, *now)));
+            both.map(|(before, now)| growth(Some(before), Some(now)))
+                .reduce(|sum, grown| Some(sum? + grown?))
+                .flatten()
         };
         let ([read_before, written_before], [read, written]) = (&before.disks, &now.disks);
         let elapsed_ns = now.time_ns.saturating_sub(before.time_ns);

@@ -50,8 +50,9 @@ impl Source for Net {
 
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         for line in lines(self.file.read()?) {
-            let mut halves = line.splitn(2, |&byte| byte == b':');
-            let (Some(name), Some(counters)) = (halves.next(), halves.next()) else { continue };
+            // A name may hold a colon, as that of an alias does (`eth0:1`); the counters hold none.
+            let mut halves = line.rsplitn(2, |&byte| byte == b':');
+            let (Some(counters), Some(name)) = (halves.next(), halves.next()) else { continue };
             let name = name.trim_ascii();
             if !matches!(name, b"" | b"lo")
                 && let Some(seat) = seat_of(&mut self.seats, name, sample)

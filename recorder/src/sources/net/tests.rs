@@ -25,6 +25,17 @@ fn bytes_are_in_kib_and_packets_exact() {
     assert_eq!(of("wlx00c0caabcdef"), [2, 3, 4, 5, 4, 11, 12, 13]);
 }
 
+/// The name ends at the last colon, with or without a blank behind it.
+#[test]
+fn a_name_may_hold_a_colon() {
+    let aliases = [ETH0.replace("eth0", "eth0:1"), WLAN.replace("wlx00c0caabcdef", "br0:12:a")];
+    let sample =
+        read(&mut source(&tree(&[("net/dev", &[HEAD, LO, ETH0, &aliases.concat()].concat())])));
+    assert_eq!(seated(&sample), ["eth0", "eth0:1", "br0:12:a"]);
+    let packets = ["eth0:1", "br0:12:a"].map(|name| entity_reading(&sample, name, 161));
+    assert_eq!(packets, [Some(22), Some(3)]);
+}
+
 /// An interface keeps its seat while others come and go; a free seat is taken again.
 #[test]
 fn seats_are_stable() {
