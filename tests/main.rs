@@ -20,5 +20,5 @@ mod spec;
 mod status;
 mod threads;
 mod tidy;
-mod who;
 mod trees;
+mod who;
