@@ -78,6 +78,10 @@ events! {
     BLOCKED = 21, "blocked", ["pid", "blocked_ms"], true;
     /// A process got a seat for the first time: what it was called with.
     PROCESS = 22, "process", ["pid", "start_ticks"], false;
+    /// A network interface lost its carrier, or has it again.
+    LINK = 23, "link", ["carrier"], true;
+    /// A file system turned read-only, or writable again.
+    REMOUNT = 24, "remount", ["read_only"], true;
 }
 
 impl EventKind {

@@ -62,8 +62,9 @@ pub const COLUMNS_MAX: usize = 2048;
 /// Reports of other threads taken in one tick.
 const REPORTS_PER_TICK: usize = 4;
 
-/// Events that are no reason to commit at once: they come with every cron job.
-const QUIET: [EventKind; 3] = [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS];
+/// Events that are no reason to commit at once: they come with every cron job, or with a loose cable.
+const QUIET: [EventKind; 4] =
+    [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS, EventKind::LINK];
 
 /// A commit that takes longer is told as stuck.
 const STUCK_MS: u64 = 5000;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use flightrec_format::entity::EntityName;
 use flightrec_format::event::EventKind;
 
 use crate::alert::Vitals;
@@ -12,6 +13,10 @@ use crate::clock::Clock;
 use crate::precision::Precision;
 use crate::sample::{Layout, Sample, SeriesNumber};
 use crate::sources::Source;
+
+mod watched;
+
+use watched::Watched;
 
 /// What the recorder says of itself in each sample (series 4 – 11 and 16 – 18).
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +52,28 @@ pub struct Notice {
     pub kind: EventKind,
     /// Its number.
     pub argument: Option<i64>,
-    /// The source it is about.
-    pub text: &'static str,
+    /// What it is about.
+    pub text: Text,
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Text {
+    /// A source of ours, or nothing.
+    Ours(&'static str),
+    /// An entity.
+    Of(EntityName),
+}
+
+impl Text {
+    /// The words.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ours(text) => text.as_bytes(),
+            Self::Of(name) => name.as_bytes(),
+        }
+    }
 }
 
 /// A jump of real time by this much is a step, not slew.
@@ -66,6 +91,7 @@ pub struct Sampler {
     before: Option<Before>,
     notices: Vec<Notice>,
     vitals: Vitals,
+    watched: Watched,
 }
 
 /// Readings of the last sample that the next one is compared with, before any rounding.
@@ -111,9 +137,22 @@ impl Sampler {
         let precision = Precision::new(&layout, precision_bits);
         let columns = Columns::new(&layout);
         let lost = vec![false; sources.len()].into_boxed_slice();
-        let notices = Vec::with_capacity(sources.len() + 4);
+        let watched = Watched::new(&layout);
+        let notices = Vec::with_capacity(sources.len() + watched.len() + 4);
         let (before, vitals) = (None, Vitals::default());
-        Self { layout, sources, lost, precision, sample, clock, columns, before, notices, vitals }
+        Self {
+            layout,
+            sources,
+            lost,
+            precision,
+            sample,
+            clock,
+            columns,
+            before,
+            notices,
+            vitals,
+            watched,
+        }
     }
 
     /// Which column holds what.
@@ -148,7 +187,8 @@ impl Sampler {
         let boottime_ns = self.clock.boottime_ns();
         for (source, lost) in self.sources.iter_mut().zip(self.lost.iter_mut()) {
             let outcome = source.read(&mut self.sample);
-            let notice = |kind, argument| Notice { kind, argument, text: source.name() };
+            let notice =
+                |kind, argument| Notice { kind, argument, text: Text::Ours(source.name()) };
             match outcome {
                 Err(errno) if !*lost => {
                     self.notices.push(notice(EventKind::SOURCE_LOST, Some(i64::from(errno))));
@@ -175,6 +215,11 @@ impl Sampler {
             self.sample.set(column, value);
         }
         self.compare(boottime_ns, offset_ms, pain);
+        let Self { watched, sample, notices, .. } = self;
+        watched.look(sample, |kind, name, value| {
+            let argument = i64::try_from(value).ok();
+            notices.push(Notice { kind, argument, text: Text::Of(name) });
+        });
         self.precision.apply(&self.layout, &mut self.sample);
     }
 
@@ -228,11 +273,15 @@ impl Sampler {
         let step_ms = now.offset_ms.saturating_sub(before.offset_ms);
         if step_ms.saturating_abs() >= CLOCK_STEP_MS {
             let argument = Some(step_ms);
-            self.notices.push(Notice { kind: EventKind::CLOCK_STEP, argument, text: "" });
+            self.notices.push(Notice {
+                kind: EventKind::CLOCK_STEP,
+                argument,
+                text: Text::Ours(""),
+            });
         }
         if now.oom_kills > before.oom_kills {
             let argument = i64::try_from(now.oom_kills - before.oom_kills).ok();
-            self.notices.push(Notice { kind: EventKind::OOM_KILL, argument, text: "" });
+            self.notices.push(Notice { kind: EventKind::OOM_KILL, argument, text: Text::Ours("") });
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::views::text::{WIDTH, escape, fit};
 pub fn is_grave(event: &EventAt) -> bool {
     match event.event.kind {
         EventKind::ALERT => event.event.arguments.get(1).is_some_and(|to| *to > 0),
+        EventKind::REMOUNT => event.event.arguments.first() == Some(&1),
         kind => matches!(
             kind,
             EventKind::COMMIT_ERROR
@@ -21,6 +22,7 @@ pub fn is_grave(event: &EventAt) -> bool {
                 | EventKind::KERNEL
                 | EventKind::OOM_KILL
                 | EventKind::DROPPED
+                | EventKind::BLOCKED
         ),
     }
 }
