@@ -6,7 +6,9 @@ use crate::export::json;
 use crate::outcome::{Outcome, Trouble};
 use crate::scan::Depth;
 use crate::timeline::Timeline;
+use crate::verify::snapshot_in_words;
 use crate::views::header::BootSummary;
+use crate::views::text::{WIDTH, wrap};
 use crate::zone::{Zone, rfc3339};
 
 /// Lists the boots.
@@ -25,6 +27,12 @@ pub fn run(wish: &Boots, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let zone = wish.zone.asked();
     for line in crate::views::boots::lines(&summaries, zone) {
         writeln!(output.data, "{line}")?;
+    }
+    if let Some(note) = &timeline.recover.recording().snapshot {
+        let words = format!("note: {}", snapshot_in_words(note));
+        for line in wrap(&words, WIDTH, 2) {
+            writeln!(output.data, "{line}")?;
+        }
     }
     for ordinal in &timeline.shared_ordinals {
         writeln!(

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use flightrec_format::snapshot::Place;
+
+use crate::args::WindowChoice;
 use crate::date::Dater;
 use crate::moment::Moment;
 use crate::outcome::{Outcome, Trouble};
@@ -17,21 +20,6 @@ const NEWS_MAX_MS: i128 = 14 * 86_400_000;
 const AROUND_MS: i128 = 120_000;
 /// Clocks that were stepped or slewed stay within this of what the headers say, ms.
 const DRIFT_MAX_MS: i128 = 3_600_000;
-
-/// What was asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// So much recorded time.
-    pub last: Option<Duration>,
-    /// From here on.
-    pub since: Option<Moment>,
-    /// Up to here.
-    pub until: Option<Moment>,
-    /// Around this moment.
-    pub at: Option<Moment>,
-    /// Of this boot.
-    pub boot: Option<String>,
-}
 
 /// What will be shown.
 #[derive(Clone, Debug)]
@@ -68,9 +56,13 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
 
 impl Window {
     /// Finds what is wished for.
-    pub fn find(timeline: &mut Timeline, wish: &Wish, zone: Zone) -> Result<Self, Trouble> {
+    pub fn find(timeline: &mut Timeline, wish: &WindowChoice, zone: Zone) -> Result<Self, Trouble> {
         if wish.at.is_some() || wish.since.is_some() || wish.until.is_some() {
             return Self::by_date(timeline, wish, zone);
+        }
+        if let Some(note) = timeline.recover.recording().snapshot.filter(|_| wish.is_none()) {
+            let parts = of_places(timeline, note.from, note.to);
+            return Ok(Self { parts, chosen: "what this snapshot was taken for".to_owned() });
         }
         let (boot, why) = match wish.boot.as_deref() {
             Some("all") => {
@@ -100,7 +92,7 @@ impl Window {
         Ok(Self { parts, chosen: format!("the last {length} of boot {ordinal}{why}") })
     }
 
-    fn by_date(timeline: &mut Timeline, wish: &Wish, zone: Zone) -> Result<Self, Trouble> {
+    fn by_date(timeline: &mut Timeline, wish: &WindowChoice, zone: Zone) -> Result<Self, Trouble> {
         let boots = match wish.boot.as_deref() {
             None | Some("all") => 0..timeline.boots.len(),
             Some(name) => {
@@ -172,6 +164,35 @@ fn whole(timeline: &Timeline, boots: std::ops::Range<usize>) -> Vec<Part> {
             (0..runs).map(move |run| Part::whole(boot, run))
         })
         .collect()
+}
+
+/// Everything between two places in the order of the recording.
+#[must_use]
+pub fn of_places(timeline: &Timeline, from: Place, to: Place) -> Vec<Part> {
+    let mut parts = whole(timeline, 0..timeline.boots.len());
+    parts.retain_mut(|part| {
+        let Some(boot) = timeline.boots.get(part.boot) else { return false };
+        let Some(run) = boot.runs.get(part.run) else { return false };
+        let interval_ns = run.interval_ns.max(1);
+        if boot.ordinal == from.0 {
+            part.from = from.1.div_ceil(interval_ns);
+        }
+        if boot.ordinal == to.0 && to.1 != u64::MAX {
+            part.to = to.1 / interval_ns;
+        }
+        let begins = run.frames.first().map_or(0, |frame| frame.first_tick);
+        let ends = run.frames.iter().map(|frame| frame.last_tick).max().unwrap_or(0);
+        let inside = (from.0..=to.0).contains(&boot.ordinal)
+            && part.from <= ends
+            && begins <= part.to
+            && part.from <= part.to;
+        // A run that began inside is shown from its first event on.
+        if part.from <= begins {
+            part.from = 0;
+        }
+        inside
+    });
+    parts
 }
 
 /// The boot called `name`: its number, its id, or -1 for the one before the newest.
