@@ -165,5 +165,6 @@ pub fn synced_after(
     let count = timeline.boots.get(boot)?.runs.len();
     let next = tick.checked_add(1);
     let mut first = |run, from| Some((run, timeline.first_in_run((boot, run), from, fits)?));
-    next.and_then(|next| first(run, next)).or_else(|| (run + 1..count).find_map(|run| first(run, 0)))
+    next.and_then(|next| first(run, next))
+        .or_else(|| (run + 1..count).find_map(|run| first(run, 0)))
 }

@@ -16,6 +16,7 @@ use flightrec_format::superblock::{Superblock, flag};
 use crate::Output;
 use crate::args::Snapshot;
 use crate::dump::{gone_in, typing_zone};
+use crate::gap::Gap;
 use crate::medium;
 use crate::out;
 use crate::outcome::{Outcome, Trouble};
@@ -51,7 +52,8 @@ pub fn run(wish: &Snapshot, output: &mut Output<'_>) -> Result<Outcome, Trouble>
     let shown = Shown::of(&mut timeline, &window.parts)?;
     let gone = gone_in(&timeline, &window.parts, &shown.seen);
     let Some((first, last)) = shown.ends else {
-        let lost = if gone > 0 { format!("; {gone} samples of it are gone") } else { String::new() };
+        let lost =
+            if gone > 0 { format!("; {gone} samples of it are gone") } else { String::new() };
         return Err(Trouble::new(
             Outcome::Nothing,
             format!(
@@ -61,7 +63,11 @@ pub fn run(wish: &Snapshot, output: &mut Output<'_>) -> Result<Outcome, Trouble>
             ),
         ));
     };
-    let (from, to) = bounds(&timeline, &window.parts, (&first, &last));
+    let mut asked = bounds(&timeline, &window.parts, (&first, &last));
+    if window.parts.first().is_some_and(|part| part.dates.is_some()) {
+        asked = with_gaps(&mut timeline, asked, &shown.gaps);
+    }
+    let (from, to) = asked;
     let kept = Kept::of(&scan, &mut timeline, from, to);
     let made = Made { superblock, note: note(&scan, &timeline, from, to), kept };
     let size = timeline.recover.recording().slots() * crate::recording::SLOT_SIZE_U64;
@@ -125,15 +131,25 @@ pub struct Edge {
 /// What a window holds, as `dump` would show it.
 struct Shown {
     ends: Option<(Edge, Edge)>,
+    /// The gap that it begins with, and the one that it ends with.
+    gaps: (Option<Gap>, Option<Gap>),
     seen: Seen,
 }
 
 impl Shown {
     fn of(timeline: &mut Timeline, parts: &[Part]) -> Result<Self, Trouble> {
         let mut ends: Option<(Edge, Edge)> = None;
+        let mut gaps: (Option<Gap>, Option<Gap>) = (None, None);
         let seen = play(timeline, parts, &mut |timeline, item| {
             let (at, tick, time_ns, time_ms) = match item {
-                Item::Gap(_) => return Ok(()),
+                Item::Gap(gap) => {
+                    if ends.is_none() {
+                        gaps.0 = gaps.0.or(Some(*gap));
+                    } else {
+                        gaps.1 = Some(*gap);
+                    }
+                    return Ok(());
+                }
                 Item::Sample(sample) => {
                     let own = &sample.stand.sample;
                     (sample.stand.at, own.tick, own.time_ns, sample.time_ms())
@@ -145,24 +161,27 @@ impl Shown {
             };
             let ordinal = timeline.boots.get(at.0).map_or(0, |boot| boot.ordinal);
             let edge = || Edge { at, ordinal, tick, time_ns, time_ms };
+            gaps.1 = None;
             match &mut ends {
                 Some((_, last)) => *last = edge(),
                 None => ends = Some((edge(), edge())),
             }
             Ok(())
         })?;
-        Ok(Self { ends, seen })
+        Ok(Self { ends, gaps, seen })
     }
+}
+
+fn place(timeline: &Timeline, (boot, run): (usize, usize), tick: u64) -> Place {
+    let ordinal = timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
+    let interval_ns = timeline.run(boot, run).map_or(1, |run| run.interval_ns);
+    (ordinal, tick.saturating_mul(interval_ns))
 }
 
 /// The window as places in the order of the recording: what was asked for by ticks and boots as it
 /// was asked for, what was asked for by dates as it was found.
 fn bounds(timeline: &Timeline, parts: &[Part], (first, last): (&Edge, &Edge)) -> (Place, Place) {
-    let place = |boot: usize, run: usize, tick: u64| {
-        let ordinal = timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
-        let interval_ns = timeline.run(boot, run).map_or(1, |run| run.interval_ns);
-        (ordinal, tick.saturating_mul(interval_ns))
-    };
+    let place = |boot: usize, run: usize, tick: u64| place(timeline, (boot, run), tick);
     let from = match parts.first() {
         Some(part) if part.dates.is_none() => match (part.from, part.run) {
             (0, 0) => place(part.boot, 0, 0),
@@ -182,6 +201,36 @@ fn bounds(timeline: &Timeline, parts: &[Part], (first, last): (&Edge, &Edge)) ->
         Some(part) if part.dates.is_none() => place(part.boot, part.run, part.to),
         _ => place(last.at.0, last.at.1, last.tick),
     };
+    (from, to)
+}
+
+/// A window of dates may begin or end with a gap: the samples on its far side belong to it, in
+/// whatever boot they stand.
+fn with_gaps(
+    timeline: &mut Timeline,
+    (mut from, mut to): (Place, Place),
+    gaps: &(Option<Gap>, Option<Gap>),
+) -> (Place, Place) {
+    let ordinal =
+        |timeline: &Timeline, boot: usize| timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
+    let ns = |time_ns: u128| u64::try_from(time_ns).unwrap_or(u64::MAX);
+    if let Some((gap, from_ns)) = gaps.0.and_then(|gap| Some((gap, gap.from_ns?))) {
+        from = from.min((ordinal(timeline, gap.boot), ns(from_ns)));
+    }
+    match gaps.1 {
+        Some(Gap { boot, to_ns: Some(to_ns), .. }) => {
+            to = to.max((ordinal(timeline, boot), ns(to_ns)));
+        }
+        Some(Gap { boot, to_ns: None, .. }) => {
+            let after = boot + 1..timeline.boots.len();
+            let next =
+                after.into_iter().find_map(|boot| Some((boot, timeline.first_sample(boot)?)));
+            if let Some((boot, (run, sample))) = next {
+                to = to.max(place(timeline, (boot, run), sample.tick));
+            }
+        }
+        None => {}
+    }
     (from, to)
 }
 

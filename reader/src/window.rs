@@ -35,7 +35,8 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
     let newest = timeline.boots.len().checked_sub(1)?;
     let here = timeline.current.is_some();
     for boot in (0..=newest).rev() {
-        if Some(boot) == timeline.current || timeline.end_of(boot) != End::Cut {
+        let passed_by = Some(boot) == timeline.current || !is_offered(timeline, boot);
+        if passed_by || timeline.end_of(boot) != End::Cut {
             continue;
         }
         let Some((run, sample)) = timeline.last_sample(boot) else { continue };
@@ -46,12 +47,22 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
         }
         return Some((boot, "the newest boot that ended badly"));
     }
-    let newest = (0..=newest).rev().find(|boot| timeline.last_sample(*boot).is_some())?;
+    let offered = (0..=newest).rev().filter(|boot| is_offered(timeline, *boot));
+    let offered: Vec<usize> = offered.collect();
+    let newest = offered.into_iter().find(|boot| timeline.last_sample(*boot).is_some())?;
     Some(if timeline.current == Some(newest) {
         (newest, "the current one; no bad end in 14 days")
     } else {
         (newest, "the newest boot; none ended badly")
     })
+}
+
+/// Whether a boot is more than a witness: a snapshot may hold a frame or two of others than those
+/// that it was taken for.
+fn is_offered(timeline: &Timeline, boot: usize) -> bool {
+    let ordinal = timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
+    let snapshot = timeline.recover.recording().snapshot;
+    snapshot.is_none_or(|note| (note.from.0..=note.to.0).contains(&ordinal))
 }
 
 impl Window {
@@ -273,8 +284,9 @@ fn last_of(
         parts = own;
         wanted_ns = wanted_ns.saturating_sub(covered);
         let short = wanted_ns > 0 && reach_back;
-        let before_ended_badly =
-            boot.checked_sub(1).is_some_and(|before| timeline.end_of(before) == End::Cut);
+        let before_ended_badly = boot.checked_sub(1).is_some_and(|before| {
+            is_offered(timeline, before) && timeline.end_of(before) == End::Cut
+        });
         if !short || !before_ended_badly {
             break;
         }

@@ -267,5 +267,7 @@ fn choose(finding: &Finding, image_len: u64) -> Option<Superblock> {
     let agrees = |own: &Superblock| {
         finding.frames.iter().filter(|found| place_of(&own.geometry, found).is_some()).count()
     };
-    believed.max_by_key(|(copy, own)| (agrees(own), Reverse((own.compatible_flags, *copy)))).map(|(_, own)| *own)
+    believed
+        .max_by_key(|(copy, own)| (agrees(own), Reverse((own.compatible_flags, *copy))))
+        .map(|(_, own)| *own)
 }

@@ -51,7 +51,13 @@ impl Target {
     }
 
     /// The path of the new file, which takes `bytes`, of a recording of `size` bytes.
-    pub fn file(&self, first: &Edge, zone: Zone, bytes: u64, size: u64) -> Result<PathBuf, Trouble> {
+    pub fn file(
+        &self,
+        first: &Edge,
+        zone: Zone,
+        bytes: u64,
+        size: u64,
+    ) -> Result<PathBuf, Trouble> {
         let (folder, bounded) = match self {
             Self::File(out) => return Ok(out.clone()),
             Self::Folder { path, bounded } => (path, *bounded),
@@ -121,9 +127,10 @@ impl Room {
             return Ok(());
         }
         let shown = |bytes| units::bytes(figure(bytes));
-        let oldest = self.oldest.as_ref().map(|(name, bytes)| {
-            format!(" (the oldest: {}, {})", escape(name), shown(*bytes))
-        });
+        let oldest = self
+            .oldest
+            .as_ref()
+            .map(|(name, bytes)| format!(" (the oldest: {}, {})", escape(name), shown(*bytes)));
         Err(Trouble::new(
             Outcome::Failed,
             format!(

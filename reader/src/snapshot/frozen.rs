@@ -109,8 +109,9 @@ mod tests {
         std::fs::write(&path, bytes(1)).unwrap();
         let frozen = Frozen::of(File::open(&path).unwrap(), 1..3);
         std::fs::write(&path, bytes(2)).unwrap();
-        let expected: Vec<u8> =
-            (0..5 * SLOT_SIZE).map(|at| if (1..3).contains(&(at / SLOT_SIZE)) { 1 } else { 2 }).collect();
+        let expected: Vec<u8> = (0..5 * SLOT_SIZE)
+            .map(|at| if (1..3).contains(&(at / SLOT_SIZE)) { 1 } else { 2 })
+            .collect();
         for (from, to) in [(0, 5), (0, 1), (1, 3), (1, 2), (2, 5), (3, 5), (4, 5)] {
             let mut buffer = vec![0; (to - from) * SLOT_SIZE - 7];
             frozen.read_exact_at(&mut buffer, (from * SLOT_SIZE + 3) as u64).unwrap();

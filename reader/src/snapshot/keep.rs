@@ -56,6 +56,7 @@ impl Kept {
             ticks: BTreeMap::new(),
             waiting: Vec::new(),
             done: BTreeSet::new(),
+            boots: BTreeSet::new(),
             facts: HashMap::new(),
         };
         keeping.window(from, to);
@@ -81,6 +82,8 @@ struct Keeping<'a> {
     /// Runs whose edges are not yet kept.
     waiting: Vec<At>,
     done: BTreeSet<At>,
+    /// Boots whose edges are kept.
+    boots: BTreeSet<usize>,
     /// Which frame of which run holds facts, by their checksum.
     facts: HashMap<u32, Option<(At, u64)>>,
 }
@@ -126,12 +129,6 @@ impl Keeping<'_> {
         if let Some((at, sample)) = after {
             self.keep_dated(at, &sample);
         }
-        for boot in [first.boot, last.boot] {
-            let ends = [self.timeline.first_sample(boot), self.timeline.last_sample(boot)];
-            for (run, sample) in ends.into_iter().flatten() {
-                self.keep_dated((boot, run), &sample);
-            }
-        }
     }
 
     /// A sample, and those that V5 dates it by.
@@ -173,8 +170,13 @@ impl Keeping<'_> {
         if let Some((holder, tick)) = self.holder(at, facts_crc) {
             self.keep(holder, tick, tick);
         }
-        self.waiting.push((at.0, 0));
-        self.waiting.push((at.0, runs.saturating_sub(1)));
+        if self.boots.insert(at.0) {
+            let ends = [self.timeline.first_sample(at.0), self.timeline.last_sample(at.0)];
+            for (run, sample) in ends.into_iter().flatten() {
+                self.keep_dated((at.0, run), &sample);
+            }
+            self.waiting.extend([(at.0, 0), (at.0, runs.saturating_sub(1))]);
+        }
     }
 
     /// A frame that holds the facts of a run, its own before any other's (R8).
