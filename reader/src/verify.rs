@@ -168,7 +168,7 @@ pub fn snapshot_in_words(note: &Note) -> String {
     }
     let time = Zone::UTC.show(i128::from(note.taken_realtime_ns / 1_000_000));
     let time =
-        time.map_or_else(String::new, |time| time.format(", %Y-%m-%d %H:%M:%S UTC").to_string());
+        time.map_or_else(String::new, |time| time.format(" %Y-%m-%d %H:%M:%S UTC").to_string());
     let (from, to) = (note.from.0, note.to.0);
     let of = if from == to { format!("boot {from}") } else { format!("boots {from} to {to}") };
     format!(

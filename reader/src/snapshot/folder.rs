@@ -160,3 +160,35 @@ fn taken(metadata: &fs::Metadata) -> u64 {
 fn figure(bytes: u64) -> f64 {
     bytes as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge() -> Edge {
+        Edge { at: (0, 0), ordinal: 7, tick: 90, time_ns: 90_500_000_000, time_ms: None }
+    }
+
+    /// Nothing that was kept is removed: when the folder is full, that is said.
+    #[test]
+    fn the_folder_of_this_machine_takes_no_more_than_the_recording() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("snapshots");
+        let target = Target::Folder { path: path.clone(), bounded: true };
+        let file = |bytes| target.file(&edge(), Zone::UTC, bytes, 1 << 20);
+        let first = file(1 << 20).unwrap();
+        assert_eq!(first, path.join("90s-boot7.frec"), "without a date: by its time since boot");
+        fs::write(&first, vec![1; 700 << 10]).unwrap();
+        assert_eq!(file(200 << 10).unwrap(), path.join("90s-boot7-2.frec"));
+        let full = file(500 << 10).unwrap_err();
+        assert_eq!(full.outcome, Outcome::Failed);
+        assert!(full.message.contains("is full") && full.message.contains("90s-boot7.frec"));
+        assert!(full.message.lines().count() <= 3 && first.exists());
+        let elsewhere = Target::Folder { path, bounded: false };
+        assert!(elsewhere.file(&edge(), Zone::UTC, 500 << 10, 1 << 20).is_ok());
+        for number in 0..SNAPSHOTS_MAX {
+            fs::write(first.with_file_name(format!("{number}.frec")), "").unwrap();
+        }
+        assert!(file(0).unwrap_err().message.contains("at most 100"));
+    }
+}
