@@ -143,9 +143,9 @@ fn windows(noise: &mut Noise, path: &Path) -> Vec<Vec<String>> {
         windows.push(words(&format!("--boot {}", boot["boot"])));
         windows.push(words(&format!("--boot {} --last 2m", boot["boot"])));
         let Some(time) = boot["first"]["time"].as_str() else { continue };
-        let length = boot["recorded_s"].as_f64().unwrap();
-        let begin =
-            chrono_ms(time) / 1000 + i64::try_from(noise.below(length as u64 + 60)).unwrap();
+        let length = boot["recorded_s"].to_string();
+        let length: u64 = length.split('.').next().unwrap().parse().unwrap();
+        let begin = ms_of(time) / 1000 + i64::try_from(noise.below(length + 60)).unwrap();
         let end = begin + i64::try_from(noise.below(600)).unwrap();
         windows.push(words(&format!("--since @{} --until @{end}", begin - 30)));
         windows.push(words(&format!("--at @{begin}")));
@@ -154,7 +154,7 @@ fn windows(noise: &mut Noise, path: &Path) -> Vec<Vec<String>> {
 }
 
 /// RFC 3339 in UTC, as the reader prints it, to ms since 1970.
-fn chrono_ms(time: &str) -> i64 {
+fn ms_of(time: &str) -> i64 {
     let number = |range: std::ops::Range<usize>| time[range].parse::<i64>().unwrap();
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
     let (year, month) = if month > 2 { (year, month) } else { (year - 1, month + 12) };
@@ -174,7 +174,7 @@ fn seeds(count: u64) -> Vec<u64> {
 /// B5: gaps, dates, ends and losses of a window are told as by the whole recording.
 #[test]
 fn a_snapshot_of_any_window_tells_it_as_the_recording_did() {
-    assert_eq!(chrono_ms("2026-11-22T07:38:53.003Z"), 1_795_333_133_003);
+    assert_eq!(ms_of("2026-11-22T07:38:53.003Z"), 1_795_333_133_003);
     let mut taken = 0;
     for seed in seeds(5) {
         let mut noise = Noise(seed);

@@ -339,6 +339,7 @@ impl Timeline {
 
 /// The places in a row, from that of the tail frame after the newest live one of a run on, that hold
 /// neither frames nor blanks, but nothing that can be read. The first of all is the write in flight.
+#[must_use]
 pub fn lost_slots(run: &Run, scan: &Scan, geometry: &Geometry) -> Vec<u64> {
     let in_tail = |frame: &&Frame| frame.area == Area::Tail && frame.rank.0 == 0;
     let Some(newest) = run.frames.iter().filter(in_tail).map(|frame| frame.seq).max() else {

@@ -165,7 +165,9 @@ impl Keeping<'_> {
             let frames = self.timeline.run(at.0, at.1).into_iter().flat_map(|run| &run.frames);
             let is_it = |frame: &&Frame| frame.area == Area::Tail && frame.seq == seq;
             let ticks: Vec<u64> = frames.filter(is_it).map(|frame| frame.last_tick).collect();
-            ticks.into_iter().for_each(|tick| self.keep(at, tick, tick));
+            for tick in ticks {
+                self.keep(at, tick, tick);
+            }
         }
         if let Some((holder, tick)) = self.holder(at, facts_crc) {
             self.keep(holder, tick, tick);
