@@ -420,6 +420,35 @@ fn hostile_snapshots_end_in_words() {
     }
 }
 
+/// B5.
+#[test]
+fn a_note_is_told_by_any_copy_and_without_one_nothing_is_called_damage() {
+    let place = recorded();
+    let held = place.other("held.frec");
+    assert_eq!(
+        place.snapshot(&held, &["--since", "@1795333300", "--until", "@1795333400"]),
+        Some(Outcome::Whole)
+    );
+    let told = dump(&held, &[]);
+    let mut bytes = fs::read(&held).unwrap();
+    bytes[140] ^= 1;
+    fs::write(&held, &bytes).unwrap();
+    assert!(dump(&held, &[]) == told);
+    let last = bytes.len() - 4096 + 140;
+    bytes[last] ^= 1;
+    fs::write(&held, &bytes).unwrap();
+    let verdict = json("verify", &held);
+    assert!(verdict["notes"].to_string().contains("whose note is damaged"), "{verdict}");
+    assert_eq!(
+        (&verdict["sound"], &verdict["gone_samples"]),
+        (&true.into(), &0.into()),
+        "{verdict}"
+    );
+    let (_, text) = dump(&held, &["-b", "all"]);
+    assert!(dump(&held, &[]).1 == text, "what it was taken for is not known, so all is shown");
+    assert!(text.contains("\"left out\"") && text.lines().count() > 100, "{text}");
+}
+
 /// The real recorder, going round and round: each snapshot is sound, and tells of a machine that went on.
 #[test]
 fn snapshots_of_a_recorder_at_work_are_sound_and_no_bad_end() {

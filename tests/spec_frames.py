@@ -192,6 +192,7 @@ def inflate(payload, size):
 SUPERBLOCK, Superblock = spec_layout("Superblock", "created_realtime_ns")
 SUPERBLOCK_MAGIC = bytes.fromhex("f8464c545245430a")
 NOTE, Note = spec_layout("Note", "note_crc")
+NO_WINDOW = (2**32, 0), (-1, 0), 0  # of a snapshot whose note cannot be read
 
 
 def areas_of(block):
@@ -225,7 +226,7 @@ def snapshot_window(block, data):  # B5
         return None
     note = Note._make(NOTE.unpack_from(data, SUPERBLOCK.size))
     if note.note_crc != zlib.crc32(data[SUPERBLOCK.size + 4:SUPERBLOCK.size + NOTE.size]):
-        return (2**32, 0), (-1, 0), 0
+        return NO_WINDOW
     return (note.from_ordinal, note.from_ns), (note.to_ordinal, note.to_ns), note.history_end
 
 
@@ -276,7 +277,12 @@ class Recording:
             raise Refused("the recording is newer than me")
         if len({(block._replace(copy=0, crc=0), window) for block, window in good}) > 1:
             note("the superblocks differ; the first one counts")
-        return min(good, key=lambda one: one[0].copy) if good else (None, None)
+        if not good:
+            return None, None
+        good.sort(key=lambda one: one[0].copy)
+        block, window = good[0]
+        readable = [other for _, other in good if other and other != NO_WINDOW]
+        return block, readable[0] if window and readable else window
 
     def locate(self, slot):
         """(area, index in it), or None for a superblock and whatever else lies in no area."""

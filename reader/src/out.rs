@@ -52,10 +52,22 @@ impl Draft {
             }
         }
         self.kept = true;
-        #[cfg(unix)]
-        File::open(folder_of(&self.out))?.sync_all()?;
-        Ok(())
+        sync(folder_of(&self.out))
     }
+}
+
+/// Makes a new name durable, where a file system knows how to.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        answer => answer,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 impl Drop for Draft {

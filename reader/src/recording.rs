@@ -220,7 +220,10 @@ impl Recording {
         copies.good.sort_by_key(|copy| copy.number);
         let counts = copies.good.first();
         self.superblock = counts.map(|copy| copy.superblock);
-        self.snapshot = counts.and_then(|copy| copy.note);
+        let mut notes = copies.good.iter().filter_map(|copy| copy.note);
+        self.snapshot = counts
+            .and_then(|copy| copy.note)
+            .map(|note| notes.find(|other| *other != Note::UNREADABLE).unwrap_or(note));
         self.superblocks_differ = copies.good.iter().any(|other| {
             counts.is_some_and(|own| (own.superblock, own.note) != (other.superblock, other.note))
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flightrec_format::snapshot::Place;
+use flightrec_format::snapshot::{Note, Place};
 
 use crate::args::WindowChoice;
 use crate::date::Dater;
@@ -61,8 +61,13 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
 /// that it was taken for.
 fn is_offered(timeline: &Timeline, boot: usize) -> bool {
     let ordinal = timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
-    let snapshot = timeline.recover.recording().snapshot;
-    snapshot.is_none_or(|note| (note.from.0..=note.to.0).contains(&ordinal))
+    let window = readable_note(timeline);
+    window.is_none_or(|note| (note.from.0..=note.to.0).contains(&ordinal))
+}
+
+/// What a snapshot was taken for; nobody knows, if its note is damaged.
+fn readable_note(timeline: &Timeline) -> Option<Note> {
+    timeline.recover.recording().snapshot.filter(|note| *note != Note::UNREADABLE)
 }
 
 impl Window {
@@ -71,7 +76,7 @@ impl Window {
         if wish.at.is_some() || wish.since.is_some() || wish.until.is_some() {
             return Self::by_date(timeline, wish, zone);
         }
-        if let Some(note) = timeline.recover.recording().snapshot.filter(|_| wish.is_none()) {
+        if let Some(note) = readable_note(timeline).filter(|_| wish.is_none()) {
             let parts = of_places(timeline, note.from, note.to);
             return Ok(Self { parts, chosen: "what this snapshot was taken for".to_owned() });
         }
