@@ -16,6 +16,7 @@ mod power_cut;
 mod raw_partition;
 mod recording;
 mod resize;
+mod snapshot;
 mod spec;
 mod status;
 mod threads;

@@ -100,6 +100,7 @@ class Timeline:
     def __init__(self):
         self.boots, self.differing = {}, 0
         self.lap = None  # where the last lap of the history ended, E - H of V6
+        self.window = None  # of a snapshot, B5
 
     def take(self, frame, body):
         header = frame.header
@@ -142,7 +143,7 @@ class Timeline:
                 for tick in sorted(set(run.samples) | set(events)):
                     if tick in run.samples:
                         sample = run.samples[tick]
-                        yield from gap_lines(before, sample, run, self.lap)
+                        yield from gap_lines(before, sample, run, self.lap, self.window)
                         yield self.sample_line(run, sample)
                         before = sample, run
                     for event in events[tick]:
@@ -195,7 +196,21 @@ def date(samples):  # V5
                                  // (b.time_ns - a.time_ns))
 
 
-def gap_cause(a, run_a, b, run_b, lap):  # V6
+def is_outside(a, run_a, b, run_b, window):  # V6
+    """Whether what lies between a and b lies outside of the window of a snapshot."""
+    if window is None:
+        return False
+    first, last, _ = window
+    place_a = run_a.boot.ordinal, a.tick * a.interval_ns
+    place_b = run_b.boot.ordinal, b.tick * b.interval_ns
+    stranger = any(not first[0] <= place[0] <= last[0] for place in (place_a, place_b))
+    return place_b < first or place_a > last or run_a.boot is not run_b.boot and stranger
+
+
+def gap_cause(a, run_a, b, run_b, lap, window):  # V6
+    outside = is_outside(a, run_a, b, run_b, window)
+    if run_a is not run_b and outside:
+        return "left out"
     if run_a.boot is not run_b.boot:
         stop = list(run_a.boot.runs.values())[-1].stopped()
         return "recorder stopped" if stop and stop.args[:1] != (1,) else "power off"
@@ -206,6 +221,8 @@ def gap_cause(a, run_a, b, run_b, lap):  # V6
     taken, dropped = b.grew(a, "recorder.samples"), b.grew(a, "recorder.dropped_samples")
     if dropped > 0 and dropped == taken - 1:
         return "not durable"
+    if taken > 1 and outside:
+        return "left out"
     if taken > 1 and b.stands_only_in(run_b.newest_tail_seq):
         return "not durable"
     if taken > 1:
@@ -226,10 +243,10 @@ def lost_beginning(b, lap):  # V6
     return "damaged" if lap is not None and end is not None and end > lap + 96 else "overwritten"
 
 
-def gap_lines(before, b, run_b, lap):
+def gap_lines(before, b, run_b, lap, window):
     """The gaps before sample b: behind the sample before it, and from the beginning of its run."""
     a, run_a = before or (None, None)
-    cause = gap_cause(a, run_a, b, run_b, lap) if a else None
+    cause = gap_cause(a, run_a, b, run_b, lap, window) if a else None
     if cause:
         yield gap_line(seconds(a.time_ns), seconds(b.time_ns) if run_a.boot is run_b.boot else "null", run_a, cause)
     cause = lost_beginning(b, lap) if run_a is not run_b else None
@@ -319,6 +336,7 @@ def decode(path):
     counts = look_at_all(recording, timeline.take)
     if recording.block:
         timeline.lap = recording.history_end - recording.block.history_slots
+        timeline.window = recording.window
     return counts, timeline
 
 

@@ -191,6 +191,8 @@ def inflate(payload, size):
 
 SUPERBLOCK, Superblock = spec_layout("Superblock", "created_realtime_ns")
 SUPERBLOCK_MAGIC = bytes.fromhex("f8464c545245430a")
+NOTE, Note = spec_layout("Note", "note_crc")
+NO_WINDOW = (2**32, 0), (-1, 0), 0  # of a snapshot whose note cannot be read
 
 
 def areas_of(block):
@@ -218,6 +220,16 @@ def parse_superblock(data):  # 3, B1
     return (block, "good") if free_from <= block.size // SLOT else None
 
 
+def snapshot_window(block, data):  # B5
+    """(first place, last place, E of the recording) of a snapshot; None for what is none."""
+    if not block.compatible_flags & 1:
+        return None
+    note = Note._make(NOTE.unpack_from(data, SUPERBLOCK.size))
+    if note.note_crc != zlib.crc32(data[SUPERBLOCK.size + 4:SUPERBLOCK.size + NOTE.size]):
+        return NO_WINDOW
+    return (note.from_ordinal, note.from_ns), (note.to_ordinal, note.to_ns), note.history_end
+
+
 def u32_at(data, at):
     return int.from_bytes(data[at:at + 4], "little")
 
@@ -236,7 +248,8 @@ class Recording:
             raise Refused("this is a directory")
         self.fd = os.open(path, os.O_RDONLY)
         self.file_slots = os.lseek(self.fd, 0, os.SEEK_END) // SLOT
-        self.block, self.history_end = self.find_superblock(), 0
+        self.block, self.window = self.find_superblock()
+        self.history_end = self.window[2] if self.window else 0
         self.slots = self.block.size // SLOT if self.block else self.file_slots  # B3
         self.recording_id = self.block.recording_id if self.block else None
 
@@ -250,9 +263,10 @@ class Recording:
 
     def find_superblock(self):  # B1, B4
         def good_of(slots):
-            found = [parse_superblock(self.read(slot * SLOT, SLOT) or b"") for slot in slots]
-            newer.extend(1 for one in found if one and one[1] == "newer")
-            return [one[0] for one in found if one and one[1] == "good"]
+            read = [self.read(slot * SLOT, SLOT) or b"" for slot in slots]
+            found = [(parse_superblock(data), data) for data in read]
+            newer.extend(1 for one, _ in found if one and one[1] == "newer")
+            return [(one[0], snapshot_window(one[0], data)) for one, data in found if one and one[1] == "good"]
 
         newer = []
         good = good_of(sorted({0, max(self.file_slots - 1, 0)}))
@@ -261,9 +275,14 @@ class Recording:
             good = good_of(candidates)
         if not good and newer:
             raise Refused("the recording is newer than me")
-        if len({block._replace(copy=0, crc=0) for block in good}) > 1:
+        if len({(block._replace(copy=0, crc=0), window) for block, window in good}) > 1:
             note("the superblocks differ; the first one counts")
-        return min(good, key=lambda block: block.copy) if good else None
+        if not good:
+            return None, None
+        good.sort(key=lambda one: one[0].copy)
+        block, window = good[0]
+        readable = [other for _, other in good if other and other != NO_WINDOW]
+        return block, readable[0] if window and readable else window
 
     def locate(self, slot):
         """(area, index in it), or None for a superblock and whatever else lies in no area."""

@@ -6,6 +6,7 @@
 //! | room | what it knows | spec |
 //! |------|---------------|------|
 //! | [`superblock`] | who a recording is, and its geometry | 2.1, 3 |
+//! | [`snapshot`] | what a piece of a recording says of itself | 3.1 |
 //! | [`place`] | where a frame lies, from its seq | 4 |
 //! | [`salvage`] | the mark of a tail frame that was copied | 4.1 |
 //! | [`frame`] | header and checksums: is this slot ours, and whole? | 5, 9.1 |
@@ -36,6 +37,7 @@ pub mod place;
 pub mod salvage;
 pub mod samples;
 pub mod series;
+pub mod snapshot;
 pub mod superblock;
 pub mod varint;
 

@@ -12,6 +12,12 @@ pub const MAGIC: [u8; 8] = [0xf8, b'F', b'L', b'T', b'R', b'E', b'C', b'\n'];
 /// Bytes of a superblock; the rest of its slot is zero.
 pub const SUPERBLOCK_SIZE: usize = 128;
 
+/// Bits of `compatible_flags`.
+pub mod flag {
+    /// A piece of a recording, with a note that says of what ([`crate::snapshot`]).
+    pub const SNAPSHOT: u16 = 1;
+}
+
 /// How a recording is divided into areas, in slots.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Geometry {
@@ -106,7 +112,8 @@ pub struct Superblock {
     pub created_realtime_ns: i64,
     /// How the recording is divided.
     pub geometry: Geometry,
-    /// Flags that a reader may ignore and a writer may not (section 10).
+    /// Bits of [`flag`]: a reader may ignore those that it does not know, a writer may not
+    /// (section 10).
     pub compatible_flags: u16,
 }
 

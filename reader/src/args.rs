@@ -11,10 +11,13 @@ use crate::zone::Zone;
 /// Where the recorder writes if nobody says otherwise.
 pub const DEFAULT_RECORDING: &str = "/var/lib/flightrec/recording.frec";
 
+/// Where snapshots of it go if nobody says otherwise.
+pub const DEFAULT_SNAPSHOTS: &str = "/var/lib/flightrec/snapshots";
+
 /// Reads recordings of flightrec: what a machine did in the minutes before it died.
 ///
-/// FILE may be a recording, a copy of one, or the partition it lies on. Recordings are only ever
-/// read.
+/// FILE may be a recording, a copy of one, a snapshot, or the partition a recording lies on.
+/// Recordings are only ever read.
 #[derive(Debug, Parser)]
 #[command(name = "flightrec", version, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -30,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   flightrec dump                       the last 30 minutes before the machine died
   flightrec dump --last 12h CARD.frec  half a day, from a card of another machine
+  sudo flightrec snapshot --at 07:38   kept, whatever is recorded after it
   sudo flightrec mark upgraded vector  a line of your own among the events
   flightrec carve card.img -o R.frec   out of a card whose file system is broken
 
@@ -57,6 +61,11 @@ pub enum Command {
     /// Puts your words into the recording that is being made on this machine.
     #[cfg(target_os = "linux")]
     Mark(Mark),
+    /// Keeps a window as a file of its own, before newer samples overwrite it.
+    ///
+    /// Without -o and --to it goes to the folder /var/lib/flightrec/snapshots of this machine. A
+    /// snapshot is read like a recording: flightrec dump FILE.
+    Snapshot(Snapshot),
     /// Finds recordings in a card's image, a partition or a disk, whatever became of its file system.
     ///
     /// Lists what it finds. With --format or -o, prints or writes the recording that was found.
@@ -103,9 +112,9 @@ pub struct Dump {
     pub json: bool,
 }
 
-/// Which samples are shown, and what of them.
-#[derive(Args, Clone, Debug)]
-pub struct Show {
+/// Which samples.
+#[derive(Args, Clone, Debug, Default)]
+pub struct WindowChoice {
     /// So much recorded time, back from the last durable sample [default: 30m].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "since")]
     pub last: Option<Duration>,
@@ -124,6 +133,14 @@ pub struct Show {
     /// Of this boot: its number, its id, -1 for the one before the newest, or all.
     #[arg(short = 'b', long, value_name = "N|ID|-1|all", allow_hyphen_values = true)]
     pub boot: Option<String>,
+}
+
+/// Which samples are shown, and what of them.
+#[derive(Args, Clone, Debug)]
+pub struct Show {
+    /// Which samples.
+    #[command(flatten)]
+    pub window: WindowChoice,
     /// One row for so much time.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub every: Option<Duration>,
@@ -206,20 +223,9 @@ pub struct Events {
     /// Recording to read.
     #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
     pub file: PathBuf,
-    /// So much recorded time, back from the last durable sample [default: the whole boot].
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "since")]
-    pub last: Option<Duration>,
-    /// From here on: "2026-11-22 07:30", 07:30, -30m, yesterday, @1795333440.
-    #[arg(short = 'S', long, value_name = "TIME", value_parser = Moment::parse,
-          allow_hyphen_values = true)]
-    pub since: Option<Moment>,
-    /// Up to here.
-    #[arg(short = 'U', long, value_name = "TIME", value_parser = Moment::parse,
-          allow_hyphen_values = true)]
-    pub until: Option<Moment>,
-    /// Of this boot: its number, its id, -1 for the one before the newest, or all.
-    #[arg(short = 'b', long, value_name = "N|ID|-1|all", allow_hyphen_values = true)]
-    pub boot: Option<String>,
+    /// Which part; the whole boot if nothing is asked for.
+    #[command(flatten)]
+    pub window: WindowChoice,
     /// Only events of kinds like this; may repeat, `*` and `?` stand for anything.
     #[arg(short = 'k', long, value_name = "GLOB")]
     pub kind: Vec<String>,
@@ -249,6 +255,29 @@ pub struct Boots {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
+}
+
+/// `flightrec snapshot`.
+#[derive(Args, Debug)]
+pub struct Snapshot {
+    /// Recording to take it from.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which samples it shall hold.
+    #[command(flatten)]
+    pub window: WindowChoice,
+    /// Writes it into this new file.
+    #[arg(short = 'o', long, value_name = "OUT", conflicts_with = "to")]
+    pub output: Option<PathBuf>,
+    /// Writes it into this folder, named by its time and boot.
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Lets OUT replace a file.
+    #[arg(long, requires = "output")]
+    pub force: bool,
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,
@@ -340,5 +369,15 @@ impl ZoneChoice {
     #[must_use]
     pub fn asked(&self) -> Option<Zone> {
         if self.utc { Some(Zone::UTC) } else { self.tz }
+    }
+}
+
+impl WindowChoice {
+    /// Whether nothing was asked for.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        let Self { last, since, until, at, boot } = self;
+        let moments = [since, until, at].iter().any(|moment| moment.is_some());
+        last.is_none() && !moments && boot.is_none()
     }
 }

@@ -1,12 +1,16 @@
 //! `flightrec boots`: every boot in the recording, and how each ended.
 
+use flightrec_format::snapshot::Note;
+
 use crate::Output;
 use crate::args::{Boots, ShortFormat};
 use crate::export::json;
 use crate::outcome::{Outcome, Trouble};
 use crate::scan::Depth;
 use crate::timeline::Timeline;
+use crate::verify::snapshot_in_words;
 use crate::views::header::BootSummary;
+use crate::views::text::{WIDTH, wrap};
 use crate::zone::{Zone, rfc3339};
 
 /// Lists the boots.
@@ -19,12 +23,20 @@ pub fn run(wish: &Boots, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     }
     if wish.json || wish.format == ShortFormat::Json {
         let boots: Vec<String> = summaries.iter().map(summary_json).collect();
-        writeln!(output.data, "{{\"schema\":1,\"boots\":[{}]}}", boots.join(","))?;
+        let snapshot = timeline.recover.recording().snapshot.as_ref().map(snapshot_json);
+        let snapshot = snapshot.unwrap_or_default();
+        writeln!(output.data, "{{\"schema\":1,{snapshot}\"boots\":[{}]}}", boots.join(","))?;
         return Ok(Outcome::Whole);
     }
     let zone = wish.zone.asked();
     for line in crate::views::boots::lines(&summaries, zone) {
         writeln!(output.data, "{line}")?;
+    }
+    if let Some(note) = &timeline.recover.recording().snapshot {
+        let words = format!("note: {}", snapshot_in_words(note));
+        for line in wrap(&words, WIDTH, 2) {
+            writeln!(output.data, "{line}")?;
+        }
     }
     for ordinal in &timeline.shared_ordinals {
         writeln!(
@@ -33,6 +45,14 @@ pub fn run(wish: &Boots, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         )?;
     }
     Ok(Outcome::Whole)
+}
+
+/// What a snapshot says of itself, as a member of a JSON object.
+fn snapshot_json(note: &Note) -> String {
+    let taken = rfc3339(i128::from(note.taken_realtime_ns / 1_000_000));
+    let taken = taken.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
+    let at_work = note.recorder_at_work;
+    format!("\"snapshot\":{{\"taken\":{taken},\"recorder_at_work\":{at_work}}},")
 }
 
 /// A boot as a JSON object.

@@ -69,10 +69,9 @@ pub fn run(wish: &Carve, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     }
     let Some(format) = format else { return Ok(Outcome::Whole) };
     let mut show = wish.show.clone();
-    let windowed = show.last.is_some() || show.since.is_some() || show.until.is_some();
-    if !windowed && show.at.is_none() && show.boot.is_none() {
+    if show.window.is_none() {
         // Whoever carves wants what is left, all of it.
-        show.boot = Some("all".to_owned());
+        show.window.boot = Some("all".to_owned());
     }
     let (scan, timeline) = crate::order(rebuilt.recording(&wish.image)?, Depth::Headers)?;
     crate::dump::show(&show, format, names, (&scan, timeline), output)

@@ -136,23 +136,35 @@ fn between(a: Anchor, b: Anchor, t: u128) -> i128 {
     a_offset.saturating_add(step)
 }
 
-fn anchor_before(
+fn anchor_before(timeline: &mut Timeline, at: (usize, usize), tick: u64) -> Option<Anchor> {
+    synced_before(timeline, at, tick).as_ref().and_then(|(_, sample)| anchor(sample))
+}
+
+fn anchor_after(timeline: &mut Timeline, at: (usize, usize), tick: u64) -> Option<Anchor> {
+    synced_after(timeline, at, tick).as_ref().and_then(|(_, sample)| anchor(sample))
+}
+
+/// The last synced sample of the boot before a tick, and its run.
+pub fn synced_before(
     timeline: &mut Timeline,
     (boot, run): (usize, usize),
     tick: u64,
-) -> Option<Anchor> {
+) -> Option<(usize, Joined)> {
     let fits = |sample: &Joined| anchor(sample).is_some();
-    let own = timeline.last_in_run((boot, run), Some(tick), fits);
-    let found = own
-        .or_else(|| (0..run).rev().find_map(|run| timeline.last_in_run((boot, run), None, fits)));
-    found.as_ref().and_then(anchor)
+    let mut last = |run, before| Some((run, timeline.last_in_run((boot, run), before, fits)?));
+    last(run, Some(tick)).or_else(|| (0..run).rev().find_map(|run| last(run, None)))
 }
 
-fn anchor_after(timeline: &mut Timeline, (boot, run): (usize, usize), tick: u64) -> Option<Anchor> {
+/// The first synced sample of the boot after a tick, and its run.
+pub fn synced_after(
+    timeline: &mut Timeline,
+    (boot, run): (usize, usize),
+    tick: u64,
+) -> Option<(usize, Joined)> {
     let fits = |sample: &Joined| anchor(sample).is_some();
-    let own = timeline.first_in_run((boot, run), tick.checked_add(1)?, fits);
     let count = timeline.boots.get(boot)?.runs.len();
-    let found = own
-        .or_else(|| (run + 1..count).find_map(|run| timeline.first_in_run((boot, run), 0, fits)));
-    found.as_ref().and_then(anchor)
+    let next = tick.checked_add(1);
+    let mut first = |run, from| Some((run, timeline.first_in_run((boot, run), from, fits)?));
+    next.and_then(|next| first(run, next))
+        .or_else(|| (run + 1..count).find_map(|run| first(run, 0)))
 }

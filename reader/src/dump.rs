@@ -15,7 +15,7 @@ use crate::timeline::Timeline;
 use crate::values::Names;
 use crate::views::header::BootSummary;
 use crate::views::text::escape;
-use crate::window::{Window, Wish, default_boot};
+use crate::window::{Window, default_boot};
 use crate::zone::Zone;
 
 mod table;
@@ -50,15 +50,8 @@ pub fn show(
     (scan, mut timeline): (&Scan, Timeline),
     output: &mut Output<'_>,
 ) -> Result<Outcome, Trouble> {
-    let window_wish = Wish {
-        last: wish.last,
-        since: wish.since.clone(),
-        until: wish.until.clone(),
-        at: wish.at.clone(),
-        boot: wish.boot.clone(),
-    };
-    let zone = typing_zone(&mut timeline, wish.zone);
-    let mut window = Window::find(&mut timeline, &window_wish, zone)?;
+    let zone = typing_zone(&mut timeline, &wish.zone);
+    let mut window = Window::find(&mut timeline, &wish.window, zone)?;
     keep_what_is_dated(&mut timeline, &mut window);
     let seen = match format {
         Format::Text => table::show(wish, names, scan, &mut timeline, &window, output)?,
@@ -99,8 +92,7 @@ pub fn gone_in(timeline: &Timeline, parts: &[Part], seen: &Seen) -> u64 {
 }
 
 /// In which zone `--since` and its like are read: that in which times are shown.
-#[must_use]
-pub fn typing_zone(timeline: &mut Timeline, choice: ZoneChoice) -> Zone {
+pub fn typing_zone(timeline: &mut Timeline, choice: &ZoneChoice) -> Zone {
     if let Some(zone) = choice.asked() {
         return zone;
     }

@@ -3,7 +3,7 @@
 use glob::Pattern;
 
 use crate::Output;
-use crate::args::{Events, ListFormat};
+use crate::args::{Events, ListFormat, WindowChoice};
 use crate::boots::zone_of;
 use crate::export::json;
 use crate::outcome::{Outcome, Trouble};
@@ -14,16 +14,16 @@ use crate::views::events::{is_grave, row};
 use crate::views::header::BootSummary;
 use crate::views::stress::row_clock;
 use crate::views::text::{WIDTH, wrap};
-use crate::window::{Window, Wish, default_boot};
+use crate::window::{Window, default_boot};
 use crate::zone::Zone;
 
 /// Lists events.
 pub fn run(wish: &Events, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let wanted = Wanted::new(wish)?;
     let (_, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
-    let zone = crate::dump::typing_zone(&mut timeline, wish.zone);
-    let window_wish = window_wish(wish, &mut timeline)?;
-    let window = Window::find(&mut timeline, &window_wish, zone)?;
+    let zone = crate::dump::typing_zone(&mut timeline, &wish.zone);
+    let choice = choice(wish, &mut timeline)?;
+    let window = Window::find(&mut timeline, &choice, zone)?;
     let mut shown = 0_u64;
     let format = if wish.json { ListFormat::Json } else { wish.format };
     let mut list =
@@ -68,21 +68,15 @@ pub fn run(wish: &Events, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
 }
 
 /// Unless a window is asked for: all of the boot that every command shows first.
-fn window_wish(wish: &Events, timeline: &mut Timeline) -> Result<Wish, Trouble> {
-    let mut window = Wish {
-        last: wish.last,
-        since: wish.since.clone(),
-        until: wish.until.clone(),
-        at: None,
-        boot: wish.boot.clone(),
+fn choice(wish: &Events, timeline: &mut Timeline) -> Result<WindowChoice, Trouble> {
+    let mut choice = wish.window.clone();
+    let WindowChoice { last: None, since: None, until: None, at: None, boot: None } = &choice
+    else {
+        return Ok(choice);
     };
-    let anything = window.last.is_some() || window.since.is_some() || window.until.is_some();
-    if window.boot.is_none() && !anything {
-        let (boot, _) = default_boot(timeline).ok_or_else(|| timeline.nothing())?;
-        let id = timeline.boots.get(boot).map(|boot| json::hex(&boot.boot_id));
-        window.boot = id;
-    }
-    Ok(window)
+    let (boot, _) = default_boot(timeline).ok_or_else(|| timeline.nothing())?;
+    choice.boot = timeline.boots.get(boot).map(|boot| json::hex(&boot.boot_id));
+    Ok(choice)
 }
 
 /// Which events are asked for.

@@ -25,6 +25,8 @@ pub enum Cause {
     SamplerLate,
     /// Older than what the recording holds.
     Overwritten,
+    /// In the recording, and not in this snapshot of it.
+    LeftOut,
 }
 
 impl Cause {
@@ -40,6 +42,7 @@ impl Cause {
             Self::Suspended => "suspended",
             Self::SamplerLate => "sampler late",
             Self::Overwritten => "overwritten",
+            Self::LeftOut => "left out",
         }
     }
 }
@@ -99,6 +102,11 @@ pub fn between(timeline: &mut Timeline, a: &Stand, b: &Stand) -> Option<Gap> {
     let to_ns = Some(b.sample.time_ns);
     let from_ns = Some(a.sample.time_ns);
     let boot = a.at.0;
+    let left_out = is_left_out(timeline, a, b);
+    if a.at != b.at && left_out {
+        let to_ns = to_ns.filter(|_| boot == b.at.0);
+        return Some(Gap { from_ns, to_ns, boot, cause: Cause::LeftOut });
+    }
     if boot != b.at.0 {
         let stop = timeline.stop_of_boot(boot);
         let stopped = stop.is_some_and(|stop| {
@@ -115,13 +123,34 @@ pub fn between(timeline: &mut Timeline, a: &Stand, b: &Stand) -> Option<Gap> {
     // Only where ticks are missing: it takes a look at all frames of the run.
     let missing = a.sample.tick.checked_add(1).is_some_and(|next| next < b.sample.tick);
     let newest = if missing { timeline.newest_tail_seq(b.at) } else { None };
-    let cause = within(&a.sample, &b.sample, timeline.passed, newest)?;
+    let cause = within(&a.sample, &b.sample, timeline.passed, newest, left_out)?;
     Some(Gap { from_ns, to_ns, boot, cause })
+}
+
+/// Whether what lies between two samples lies outside of what a snapshot was made of (B5).
+fn is_left_out(timeline: &Timeline, a: &Stand, b: &Stand) -> bool {
+    let Some(note) = timeline.recover.recording().snapshot else { return false };
+    let place = |stand: &Stand| {
+        let ordinal = timeline.boots.get(stand.at.0).map_or(0, |boot| boot.ordinal);
+        (ordinal, stand.sample.tick.saturating_mul(stand.sample.interval_ns))
+    };
+    let (a_place, b_place) = (place(a), place(b));
+    let inside = |ordinal: u32| (note.from.0..=note.to.0).contains(&ordinal);
+    b_place < note.from
+        || a_place > note.to
+        || (a.at.0 != b.at.0 && !(inside(a_place.0) && inside(b_place.0)))
 }
 
 /// The cause of missing ticks within one run; `passed` as in [`Timeline`], `newest` the seq of the
 /// run's newest tail frame: what it brought along after a stall may never have been durable.
-fn within(a: &Joined, b: &Joined, passed: Option<i128>, newest: Option<u64>) -> Option<Cause> {
+/// `left_out`: outside of what a snapshot was made of.
+fn within(
+    a: &Joined,
+    b: &Joined,
+    passed: Option<i128>,
+    newest: Option<u64>,
+    left_out: bool,
+) -> Option<Cause> {
     if a.tick.checked_add(1).is_none_or(|next| next >= b.tick) {
         return None;
     }
@@ -139,7 +168,11 @@ fn within(a: &Joined, b: &Joined, passed: Option<i128>, newest: Option<u64>) -> 
     };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
     let unacknowledged = taken > 1 && newest.is_some_and(|seq| b.stands_only_in(seq));
-    Some(if unacknowledged || (dropped > 0 && dropped == taken - 1) {
+    Some(if dropped > 0 && dropped == taken - 1 {
+        Cause::NotDurable
+    } else if taken > 1 && left_out {
+        Cause::LeftOut
+    } else if unacknowledged {
         Cause::NotDurable
     } else if taken > 1 && behind_the_lap() {
         Cause::Overwritten

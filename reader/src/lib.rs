@@ -40,12 +40,14 @@ pub mod medium;
 pub mod merge;
 pub mod moment;
 pub mod order;
+pub mod out;
 pub mod outcome;
 pub mod play;
 pub mod progress;
 pub mod recording;
 pub mod recover;
 pub mod scan;
+pub mod snapshot;
 pub mod status;
 pub mod timeline;
 pub mod top;
@@ -102,6 +104,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         Some(args::Command::Doctor(wish)) => doctor::run(wish, output),
         #[cfg(target_os = "linux")]
         Some(args::Command::Mark(wish)) => mark::run(wish, output),
+        Some(args::Command::Snapshot(wish)) => snapshot::run(wish, output),
         Some(args::Command::Carve(wish)) => carve::run(wish, output),
     }
 }
@@ -115,8 +118,15 @@ pub fn order(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Tro
 
 /// Opens a recording, orders it, and asks whether a recorder is at work on it.
 pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let (scan, mut timeline) = order(Recording::open(path)?, depth)?;
-    if let Some(boot_id) = holder::current_boot_id() {
+    opened(Recording::open(path)?, depth)
+}
+
+/// The same with a recording that is open already.
+pub fn opened(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
+    let (scan, mut timeline) = order(recording, depth)?;
+    if let Some(boot_id) = holder::current_boot_id()
+        && timeline.recover.recording().snapshot.is_none()
+    {
         timeline.current = timeline.boots.iter().rposition(|boot| boot.boot_id == boot_id);
         let newest = timeline.boots.len().checked_sub(1);
         timeline.running = timeline

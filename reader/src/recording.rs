@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flightrec_format::frame;
 use flightrec_format::limits::SLOT_SIZE;
+use flightrec_format::snapshot::Note;
 use flightrec_format::superblock::{self, NotASuperblock, Superblock};
 
 use crate::medium;
@@ -23,6 +24,8 @@ pub struct Recording {
     len: u64,
     /// `None`: no good copy was found, and places are not checked (B2).
     pub superblock: Option<Superblock>,
+    /// What it was made of, if it is a snapshot (B5).
+    pub snapshot: Option<Note>,
     /// Two good superblocks differ (B1).
     pub superblocks_differ: bool,
     /// The superblock that counts lies where no superblock of its recording does.
@@ -56,6 +59,7 @@ impl Recording {
             path: path.to_owned(),
             len,
             superblock: None,
+            snapshot: None,
             superblocks_differ: false,
             displaced: false,
             slots: len / SLOT_SIZE_U64,
@@ -213,14 +217,18 @@ impl Recording {
         if copies.good.is_empty() && copies.newer {
             return Err(self.newer());
         }
-        copies.good.sort_by_key(|(copy, ..)| *copy);
-        self.superblock = copies.good.first().map(|(_, superblock, _)| *superblock);
-        self.superblocks_differ =
-            copies.good.iter().any(|(_, other, _)| Some(*other) != self.superblock);
-        self.displaced = copies
-            .good
-            .first()
-            .is_some_and(|(_, own, at)| !own.geometry.superblock_slots().contains(at));
+        copies.good.sort_by_key(|copy| copy.number);
+        let counts = copies.good.first();
+        self.superblock = counts.map(|copy| copy.superblock);
+        let mut notes = copies.good.iter().filter_map(|copy| copy.note);
+        self.snapshot = counts
+            .and_then(|copy| copy.note)
+            .map(|note| notes.find(|other| *other != Note::UNREADABLE).unwrap_or(note));
+        self.superblocks_differ = copies.good.iter().any(|other| {
+            counts.is_some_and(|own| (own.superblock, own.note) != (other.superblock, other.note))
+        });
+        self.displaced = counts
+            .is_some_and(|own| !own.superblock.geometry.superblock_slots().contains(&own.slot));
         Ok(())
     }
 }
@@ -228,10 +236,17 @@ impl Recording {
 /// The copies of the superblock that were found.
 #[derive(Default)]
 struct Copies {
-    /// Number, contents, and the slot where it lies.
-    good: Vec<(u16, Superblock, u64)>,
+    good: Vec<Copy>,
     newer: bool,
     seen: u32,
+}
+
+struct Copy {
+    number: u16,
+    superblock: Superblock,
+    note: Option<Note>,
+    /// Where it lies.
+    slot: u64,
 }
 
 impl Copies {
@@ -239,14 +254,12 @@ impl Copies {
         self.seen += 1;
         match Superblock::read(slot) {
             Ok(superblock) => {
-                let copy = slot.get(18..20).and_then(|bytes| bytes.first_chunk::<2>());
+                let number = slot.get(18..20).and_then(|bytes| bytes.first_chunk::<2>());
+                let number = number.map_or(0, |number| u16::from_le_bytes(*number));
+                let note = Note::read(&superblock, slot);
                 // More than the three can only be strays; four are enough to see a difference.
                 if self.good.len() < 4 {
-                    self.good.push((
-                        copy.map_or(0, |copy| u16::from_le_bytes(*copy)),
-                        superblock,
-                        index,
-                    ));
+                    self.good.push(Copy { number, superblock, note, slot: index });
                 }
             }
             Err(NotASuperblock::Newer { .. }) => self.newer = true,

@@ -13,6 +13,7 @@ use crate::outcome::{Outcome, Trouble};
 use crate::scan::{Depth, Scan};
 use crate::timeline::Timeline;
 use crate::views::header::BootSummary;
+use crate::views::text::escape;
 use crate::zone;
 
 /// What a run of the recorder has come to.
@@ -72,6 +73,16 @@ const OWN: [(u16, &str); 9] = [
 /// Shows it.
 pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    if timeline.recover.recording().snapshot.is_some() {
+        let shown = escape(&wish.file.to_string_lossy());
+        return Err(Trouble::new(
+            Outcome::NoRecording,
+            format!(
+                "{shown} is a snapshot: nobody records into it, so it has no status.\n\
+                 `flightrec boots {shown}` says what is in it."
+            ),
+        ));
+    }
     let status = Status::of(&scan, &mut timeline).ok_or_else(|| timeline.nothing())?;
     if wish.json || wish.format == ShortFormat::Json {
         writeln!(output.data, "{}", status.json())?;

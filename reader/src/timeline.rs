@@ -122,13 +122,17 @@ impl Timeline {
         }
         boots.retain(|boot| !boot.runs.is_empty());
         let superblock = recover.recording().superblock;
+        let snapshot = recover.recording().snapshot;
         let passed = superblock.map(|superblock| {
-            let end = i128::try_from(scan.history_end).unwrap_or(i128::MAX);
+            // Of a snapshot: how far its recording had come.
+            let noted = snapshot.map_or(0, |note| u128::from(note.history_end));
+            let end = i128::try_from(scan.history_end.max(noted)).unwrap_or(i128::MAX);
             end.saturating_sub(i128::from(superblock.geometry.history_slots))
         });
         if let Some(superblock) = &superblock {
             for run in boots.iter_mut().flat_map(|boot| &mut boot.runs) {
-                run.doubtful_commits = doubtful_commits(run, scan, &superblock.geometry);
+                let lost = lost_slots(run, scan, &superblock.geometry).len();
+                run.doubtful_commits = u64::try_from(lost).unwrap_or(0).saturating_sub(1);
             }
         }
         let mut timeline = Self {
@@ -141,6 +145,12 @@ impl Timeline {
             damaged: !scan.places.is_empty(),
         };
         timeline.order();
+        if let Some(note) = snapshot {
+            // It tells of the machine as it was when it was taken, wherever it is read.
+            timeline.current =
+                timeline.boots.iter().rposition(|boot| boot.boot_id == note.taken_boot_id);
+            timeline.running = timeline.current.filter(|_| note.recorder_at_work);
+        }
         timeline
     }
 
@@ -327,22 +337,22 @@ impl Timeline {
     }
 }
 
-/// How many places in a row, behind that of the tail frame after the newest live one of a run, hold
+/// The places in a row, from that of the tail frame after the newest live one of a run on, that hold
 /// neither frames nor blanks, but nothing that can be read. The first of all is the write in flight.
-fn doubtful_commits(run: &Run, scan: &Scan, geometry: &Geometry) -> u64 {
+#[must_use]
+pub fn lost_slots(run: &Run, scan: &Scan, geometry: &Geometry) -> Vec<u64> {
     let in_tail = |frame: &&Frame| frame.area == Area::Tail && frame.rank.0 == 0;
     let Some(newest) = run.frames.iter().filter(in_tail).map(|frame| frame.seq).max() else {
-        return 0;
+        return Vec::new();
     };
-    let is_lost = |seq: &u64| {
-        let slot = u64::from(geometry.tail_start + geometry.slot_of(Area::Tail, *seq));
+    let slot_of = |seq: u64| u64::from(geometry.tail_start + geometry.slot_of(Area::Tail, seq));
+    let is_lost = |slot: &u64| {
         scan.places.iter().any(|place| {
             matches!(place.verdict, Verdict::Damaged | Verdict::Unreadable)
-                && (place.slot..place.slot + place.count).contains(&slot)
+                && (place.slot..place.slot + place.count).contains(slot)
         })
     };
     let lap = u64::from(geometry.lane_slots) * 2;
     let next = newest.saturating_add(1)..newest.saturating_add(lap);
-    let lost = next.take_while(is_lost).count();
-    u64::try_from(lost).unwrap_or(0).saturating_sub(1)
+    next.map(slot_of).take_while(is_lost).collect()
 }

@@ -3,7 +3,7 @@
 use flightrec_format::entity::EntityKind;
 
 use crate::Output;
-use crate::args::{ShortFormat, Top};
+use crate::args::{ShortFormat, Top, WindowChoice};
 use crate::boots::zone_of;
 use crate::export::json;
 use crate::outcome::{Outcome, Trouble};
@@ -14,7 +14,7 @@ use crate::usage::{Usage, Used};
 use crate::views::header::BootSummary;
 use crate::views::stress::{Figures, Row, TITLES};
 use crate::views::usage::{Span, lines};
-use crate::window::{Window, Wish, moment_ms};
+use crate::window::{Window, moment_ms};
 use crate::zone::{Zone, rfc3339};
 
 /// Rates are those over so much time before the moment: longer than the kernel's tick of 10 ms, so
@@ -32,10 +32,14 @@ struct Found {
 /// Shows the processes and units at a moment.
 pub fn run(wish: &Top, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let (_, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
-    let typed = crate::dump::typing_zone(&mut timeline, wish.zone);
-    let window_wish =
-        Wish { at: wish.at.clone(), boot: wish.boot.clone(), last: last(wish), ..Wish::default() };
-    let window = Window::find(&mut timeline, &window_wish, typed)?;
+    let typed = crate::dump::typing_zone(&mut timeline, &wish.zone);
+    let choice = WindowChoice {
+        at: wish.at.clone(),
+        boot: wish.boot.clone(),
+        last: last(wish),
+        ..WindowChoice::default()
+    };
+    let window = Window::find(&mut timeline, &choice, typed)?;
     let until_ms = match &wish.at {
         Some(at) => Some(moment_ms(&mut timeline, at, wish.boot.as_deref(), typed)?),
         None => None,

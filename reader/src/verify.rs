@@ -12,8 +12,10 @@ use crate::recording::offset_of;
 use crate::scan::{Depth, Frame, Place, Scan, Verdict};
 use crate::timeline::Timeline;
 use crate::views::text::{WIDTH, wrap};
+use crate::zone::Zone;
 use flightrec_format::limits::FRAME_SLOTS_MAX;
 use flightrec_format::place::Area;
+use flightrec_format::snapshot::Note;
 
 /// Places of damage told one by one.
 const PLACES_MAX: usize = 20;
@@ -130,6 +132,9 @@ fn notes(timeline: &Timeline) -> Vec<String> {
             }
         }
     }
+    if let Some(note) = &recording.snapshot {
+        notes.push(snapshot_in_words(note));
+    }
     if recording.superblocks_differ {
         notes.push("the copies of the superblock differ; the first good one was used".to_owned());
     }
@@ -151,6 +156,25 @@ fn notes(timeline: &Timeline) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What a snapshot is, and what it was made of.
+#[must_use]
+pub fn snapshot_in_words(note: &Note) -> String {
+    if *note == Note::UNREADABLE {
+        return "this is a snapshot whose note is damaged: what is missing may be damaged or left \
+                out, and nobody can tell which"
+            .to_owned();
+    }
+    let time = Zone::UTC.show(i128::from(note.taken_realtime_ns / 1_000_000));
+    let time =
+        time.map_or_else(String::new, |time| time.format(" %Y-%m-%d %H:%M:%S UTC").to_string());
+    let (from, to) = (note.from.0, note.to.0);
+    let of = if from == to { format!("boot {from}") } else { format!("boots {from} to {to}") };
+    format!(
+        "this is a snapshot (taken{time}): a window of {of}, and how each boot in it began and \
+         ended; other samples were left out, and are no damage"
+    )
 }
 
 impl Findings {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use flightrec_format::snapshot::{Note, Place};
+
+use crate::args::WindowChoice;
 use crate::date::Dater;
 use crate::moment::Moment;
 use crate::outcome::{Outcome, Trouble};
@@ -18,21 +21,6 @@ const AROUND_MS: i128 = 120_000;
 /// Clocks that were stepped or slewed stay within this of what the headers say, ms.
 const DRIFT_MAX_MS: i128 = 3_600_000;
 
-/// What was asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// So much recorded time.
-    pub last: Option<Duration>,
-    /// From here on.
-    pub since: Option<Moment>,
-    /// Up to here.
-    pub until: Option<Moment>,
-    /// Around this moment.
-    pub at: Option<Moment>,
-    /// Of this boot.
-    pub boot: Option<String>,
-}
-
 /// What will be shown.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -47,7 +35,8 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
     let newest = timeline.boots.len().checked_sub(1)?;
     let here = timeline.current.is_some();
     for boot in (0..=newest).rev() {
-        if Some(boot) == timeline.current || timeline.end_of(boot) != End::Cut {
+        let passed_by = Some(boot) == timeline.current || !is_offered(timeline, boot);
+        if passed_by || timeline.end_of(boot) != End::Cut {
             continue;
         }
         let Some((run, sample)) = timeline.last_sample(boot) else { continue };
@@ -58,7 +47,9 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
         }
         return Some((boot, "the newest boot that ended badly"));
     }
-    let newest = (0..=newest).rev().find(|boot| timeline.last_sample(*boot).is_some())?;
+    let offered = (0..=newest).rev().filter(|boot| is_offered(timeline, *boot));
+    let offered: Vec<usize> = offered.collect();
+    let newest = offered.into_iter().find(|boot| timeline.last_sample(*boot).is_some())?;
     Some(if timeline.current == Some(newest) {
         (newest, "the current one; no bad end in 14 days")
     } else {
@@ -66,11 +57,28 @@ pub fn default_boot(timeline: &mut Timeline) -> Option<(usize, &'static str)> {
     })
 }
 
+/// Whether a boot is more than a witness: a snapshot may hold a frame or two of others than those
+/// that it was taken for.
+fn is_offered(timeline: &Timeline, boot: usize) -> bool {
+    let ordinal = timeline.boots.get(boot).map_or(0, |boot| boot.ordinal);
+    let window = readable_note(timeline);
+    window.is_none_or(|note| (note.from.0..=note.to.0).contains(&ordinal))
+}
+
+/// What a snapshot was taken for; nobody knows, if its note is damaged.
+fn readable_note(timeline: &Timeline) -> Option<Note> {
+    timeline.recover.recording().snapshot.filter(|note| *note != Note::UNREADABLE)
+}
+
 impl Window {
     /// Finds what is wished for.
-    pub fn find(timeline: &mut Timeline, wish: &Wish, zone: Zone) -> Result<Self, Trouble> {
+    pub fn find(timeline: &mut Timeline, wish: &WindowChoice, zone: Zone) -> Result<Self, Trouble> {
         if wish.at.is_some() || wish.since.is_some() || wish.until.is_some() {
             return Self::by_date(timeline, wish, zone);
+        }
+        if let Some(note) = readable_note(timeline).filter(|_| wish.is_none()) {
+            let parts = of_places(timeline, note.from, note.to);
+            return Ok(Self { parts, chosen: "what this snapshot was taken for".to_owned() });
         }
         let (boot, why) = match wish.boot.as_deref() {
             Some("all") => {
@@ -100,7 +108,7 @@ impl Window {
         Ok(Self { parts, chosen: format!("the last {length} of boot {ordinal}{why}") })
     }
 
-    fn by_date(timeline: &mut Timeline, wish: &Wish, zone: Zone) -> Result<Self, Trouble> {
+    fn by_date(timeline: &mut Timeline, wish: &WindowChoice, zone: Zone) -> Result<Self, Trouble> {
         let boots = match wish.boot.as_deref() {
             None | Some("all") => 0..timeline.boots.len(),
             Some(name) => {
@@ -199,6 +207,35 @@ fn whole(timeline: &Timeline, boots: std::ops::Range<usize>) -> Vec<Part> {
         .collect()
 }
 
+/// Everything between two places in the order of the recording.
+#[must_use]
+pub fn of_places(timeline: &Timeline, from: Place, to: Place) -> Vec<Part> {
+    let mut parts = whole(timeline, 0..timeline.boots.len());
+    parts.retain_mut(|part| {
+        let Some(boot) = timeline.boots.get(part.boot) else { return false };
+        let Some(run) = boot.runs.get(part.run) else { return false };
+        let interval_ns = run.interval_ns.max(1);
+        if boot.ordinal == from.0 {
+            part.from = from.1.div_ceil(interval_ns);
+        }
+        if boot.ordinal == to.0 && to.1 != u64::MAX {
+            part.to = to.1 / interval_ns;
+        }
+        let begins = run.frames.first().map_or(0, |frame| frame.first_tick);
+        let ends = run.frames.iter().map(|frame| frame.last_tick).max().unwrap_or(0);
+        let inside = (from.0..=to.0).contains(&boot.ordinal)
+            && part.from <= ends
+            && begins <= part.to
+            && part.from <= part.to;
+        // A run that began inside is shown from its first event on.
+        if part.from <= begins {
+            part.from = 0;
+        }
+        inside
+    });
+    parts
+}
+
 /// The boot called `name`: its number, its id, or -1 for the one before the newest.
 fn named_boot(timeline: &Timeline, name: &str) -> Result<usize, Trouble> {
     let missing = || {
@@ -277,8 +314,9 @@ fn last_of(
         parts = own;
         wanted_ns = wanted_ns.saturating_sub(covered);
         let short = wanted_ns > 0 && reach_back;
-        let before_ended_badly =
-            boot.checked_sub(1).is_some_and(|before| timeline.end_of(before) == End::Cut);
+        let before_ended_badly = boot.checked_sub(1).is_some_and(|before| {
+            is_offered(timeline, before) && timeline.end_of(before) == End::Cut
+        });
         if !short || !before_ended_badly {
             break;
         }

@@ -24,6 +24,7 @@ use flightrec_format::frame::{Codec, HEADER_SIZE, Header};
 use flightrec_format::place::Area;
 use flightrec_format::superblock::Geometry;
 use flightrec_format::varint::{Reader, Writer};
+use flightrec_tests::recovered::flightrec;
 use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
 use flightrec_tests::sim_disk::SimDisk;
 use flightrec_tests::world::{End, Run, blank_recording, record};
@@ -48,6 +49,7 @@ fn main() {
     pack("good-superblocks-gone", &without_superblocks(compile.clone()));
     pack("good-half-a-file", &compile[..compile.len() / 2]);
     pack("good-wrapped-twice", &wrapped_twice());
+    pack("good-snapshot", &snapshot(&wrapped_twice()));
     pack("good-clock-stepped-back", &clock_stepped_back());
     pack("good-two-boots-overlapping", &two_boots_overlapping());
     pack("bad-another-program", b"SQLite format 3\0 but not a recording");
@@ -61,6 +63,18 @@ fn pack(name: &str, bytes: &[u8]) {
     let packed = zstd::bulk::compress(bytes, 19).unwrap();
     println!("{name}: {} bytes in {}", bytes.len(), packed.len());
     std::fs::write(folder.join(name).with_extension("frec.zst"), packed).unwrap();
+}
+
+/// Twenty minutes of a recording, in which an island of an older lap is all that is left.
+fn snapshot(recording: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("whole.frec"), recording).unwrap();
+    let window = ["--since", "2026-11-22 14:00", "--until", "2026-11-22 14:20"];
+    let files = [at("whole.frec"), at("piece.frec")];
+    let words = ["snapshot", &files[0], "-o", &files[1]];
+    flightrec(&[&words[..], &window].concat()).0.unwrap();
+    std::fs::read(&files[1]).unwrap()
 }
 
 /// The recording with the facts about its machine replaced; everything else is as it was recorded.

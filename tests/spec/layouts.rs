@@ -6,7 +6,8 @@ use flightrec_format::frame::{Codec, HEADER_SIZE, Header, flag};
 use flightrec_format::limits::SLOT_SIZE;
 use flightrec_format::place::Area;
 use flightrec_format::salvage::{MARK_SIZE, Mark};
-use flightrec_format::superblock::{Geometry, SUPERBLOCK_SIZE, Superblock};
+use flightrec_format::snapshot::{NOTE_SIZE, Note};
+use flightrec_format::superblock::{self, Geometry, SUPERBLOCK_SIZE, Superblock};
 
 /// One row of an offset table.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ struct Field {
     name: String,
 }
 
-/// The three offset tables: superblock, salvage mark, frame header.
-fn layouts() -> [Vec<Field>; 3] {
+/// The four offset tables: superblock, note of a snapshot, salvage mark, frame header.
+fn layouts() -> [Vec<Field>; 4] {
     let tables = super::tables(&["Offset", "Size", "Field", "Type", "Meaning"]);
     assert_eq!(tables.len(), super::tables(&["Offset"]).len());
     let layouts: Vec<Vec<Field>> =
@@ -45,9 +46,10 @@ fn field(row: &[String]) -> Field {
 
 #[test]
 fn the_fields_tile_their_structures() {
-    let [superblock, mark, header] = layouts();
+    let [superblock, note, mark, header] = layouts();
     for (fields, start, end) in [
         (superblock, 0, SUPERBLOCK_SIZE),
+        (note, SUPERBLOCK_SIZE, SUPERBLOCK_SIZE + NOTE_SIZE),
         (mark, SLOT_SIZE - MARK_SIZE, SLOT_SIZE),
         (header, 0, HEADER_SIZE),
     ] {
@@ -72,7 +74,7 @@ fn agree(layout: &[Field], bytes: &[u8], values: &[(&str, &[u8])]) {
 
 #[test]
 fn a_superblock_lies_as_its_table_says() {
-    let [layout, _, _] = layouts();
+    let [layout, ..] = layouts();
     let superblock = Superblock {
         recording_id: *b"recording number",
         identity: *b"identity of host",
@@ -152,7 +154,7 @@ fn header() -> Header {
 
 #[test]
 fn a_frame_header_lies_as_its_table_says() {
-    let [_, _, layout] = layouts();
+    let [_, _, _, layout] = layouts();
     let mut frame = vec![9; 2 * SLOT_SIZE];
     header().seal(&mut frame);
     let payload = &frame[HEADER_SIZE..HEADER_SIZE + 4096];
@@ -199,7 +201,7 @@ fn a_frame_header_lies_as_its_table_says() {
 
 #[test]
 fn a_salvage_mark_lies_as_its_table_says() {
-    let [_, layout, _] = layouts();
+    let [_, _, layout, _] = layouts();
     let mut slot = [5; SLOT_SIZE];
     slot[4..8].copy_from_slice(b"hcrc");
     let seq = 0x0102_0304_0506_0708_u64.to_le_bytes();
@@ -214,6 +216,41 @@ fn a_salvage_mark_lies_as_its_table_says() {
             ("seq", &seq),
         ],
     );
+}
+
+/// B5.
+#[test]
+fn the_note_of_a_snapshot_lies_as_its_table_says() {
+    let [_, layout, ..] = layouts();
+    let mut slot = [0; SLOT_SIZE];
+    Note {
+        recorder_at_work: true,
+        taken_realtime_ns: -0x0102_0304_0506_0708,
+        taken_boot_id: *b"identity of boot",
+        history_end: 0x1112_1314_1516_1718,
+        from: (0x2122_2324, 0x3132_3334_3536_3738),
+        to: (0x4142_4344, 0x5152_5354_5556_5758),
+    }
+    .write(&mut slot);
+    agree(
+        &layout,
+        &slot,
+        &[
+            ("note_crc", &checksum(&slot[132..208]).to_le_bytes()),
+            ("note_flags", &[1, 0, 0, 0]),
+            ("taken_realtime_ns", &(-0x0102_0304_0506_0708_i64).to_le_bytes()),
+            ("taken_boot_id", b"identity of boot"),
+            ("history_end", &0x1112_1314_1516_1718_u64.to_le_bytes()),
+            ("from_ordinal", &0x2122_2324_u32.to_le_bytes()),
+            ("to_ordinal", &0x4142_4344_u32.to_le_bytes()),
+            ("from_ns", &0x3132_3334_3536_3738_u64.to_le_bytes()),
+            ("to_ns", &0x5152_5354_5556_5758_u64.to_le_bytes()),
+            ("note_reserved", &[0; 16]),
+        ],
+    );
+    assert!(slot[..128].iter().chain(&slot[208..]).all(|&byte| byte == 0));
+    assert!(super::TEXT.contains("Bit 0: a snapshot (3.1)"));
+    assert_eq!(superblock::flag::SNAPSHOT, 1);
 }
 
 /// P1, P2, P3: the table of places.

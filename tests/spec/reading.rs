@@ -35,6 +35,7 @@ fn the_causes_of_gaps_are_those_of_the_table() {
         Cause::Suspended,
         Cause::SamplerLate,
         Cause::Overwritten,
+        Cause::LeftOut,
     ];
     assert_eq!(of_text, of_code.iter().map(|cause| cause.name()).collect());
 }

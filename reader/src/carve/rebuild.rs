@@ -259,12 +259,15 @@ fn place_of(geometry: &Geometry, found: &Found) -> Option<u64> {
     fits.then_some(u64::from(start) + u64::from(slot))
 }
 
-/// The superblock whose geometry most frames agree with; of equal ones the smallest copy.
+/// The superblock whose geometry most frames agree with; of equal ones that of no snapshot, for the
+/// recording holds more, then the smallest copy.
 fn choose(finding: &Finding, image_len: u64) -> Option<Superblock> {
     let size_max = image_len.saturating_mul(SIZE_FACTOR_MAX);
     let believed = finding.superblocks.iter().filter(|(_, own)| own.geometry.size <= size_max);
     let agrees = |own: &Superblock| {
         finding.frames.iter().filter(|found| place_of(&own.geometry, found).is_some()).count()
     };
-    believed.max_by_key(|(copy, own)| (agrees(own), Reverse(*copy))).map(|(_, own)| *own)
+    believed
+        .max_by_key(|(copy, own)| (agrees(own), Reverse((own.compatible_flags, *copy))))
+        .map(|(_, own)| *own)
 }

@@ -43,6 +43,7 @@ fn short_ending(summary: &BootSummary, zone: Zone) -> String {
         time.unwrap_or_else(|| units::since_boot(last.sample.time_ns))
     });
     match summary.end {
+        End::Running if summary.in_snapshot => "went on after this snapshot".to_owned(),
         End::Running => "being recorded".to_owned(),
         End::Shutdown => format!("shut down {at}"),
         End::Stopped => format!("recorder stopped {at}"),

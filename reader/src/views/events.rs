@@ -85,6 +85,7 @@ pub fn gap_row(gap: &Gap, dated: &Dated, zone: crate::zone::Zone) -> String {
         Cause::SamplerLate => "the recorder was not let run (sampler late)",
         Cause::Overwritten if gap.from_ns.is_some() => "overwritten by newer samples",
         Cause::Overwritten => "what came before was overwritten by newer samples",
+        Cause::LeftOut => "not in this snapshot (left out)",
     };
     let time = gap.from_ns.map_or_else(
         || "        ".to_owned(),

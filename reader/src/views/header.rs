@@ -45,8 +45,10 @@ pub struct BootSummary {
     pub end: End,
     /// The stop that ended it.
     pub stop: Option<EventAt>,
-    /// Whether this is the boot of the running kernel.
+    /// Whether this is the boot of the running kernel; in a snapshot, of when it was taken.
     pub current: bool,
+    /// Whether it is looked at in a snapshot.
+    pub in_snapshot: bool,
     /// Run facts of its newest run.
     pub facts: Option<RunFacts>,
     /// Commits that its newest run may have lost to damage (V7).
@@ -76,6 +78,7 @@ impl BootSummary {
             return None;
         }
         let current = timeline.current == Some(index);
+        let in_snapshot = timeline.recover.recording().snapshot.is_some();
         let facts = timeline.facts(index);
         let newest_run = timeline.run(index, run_count.saturating_sub(1));
         let doubtful_commits = newest_run.map_or(0, |run| run.doubtful_commits);
@@ -88,6 +91,7 @@ impl BootSummary {
             end,
             stop,
             current,
+            in_snapshot,
             facts,
             doubtful_commits,
         })
@@ -183,6 +187,9 @@ impl BootSummary {
         let newest_ns = last.sample.time_ns;
         let stopped_at = exact(self.stop.as_ref().map_or(newest_ns, EventAt::time_ns));
         match self.end {
+            End::Running if self.in_snapshot => {
+                "went on; it was being recorded when this snapshot was taken".to_owned()
+            }
             End::Running => "is being recorded".to_owned(),
             End::Shutdown => format!("shut down in order at {stopped_at}"),
             End::Stopped => {
@@ -190,7 +197,8 @@ impl BootSummary {
                 format!("recorder stopped ({reason}) at {stopped_at}")
             }
             End::Cut if self.current => {
-                format!("recorder gone since {}; the machine runs", exact(newest_ns))
+                let runs = if self.in_snapshot { "ran on" } else { "runs" };
+                format!("recorder gone since {}; the machine {runs}", exact(newest_ns))
             }
             End::Cut => match self.age_bound_s() {
                 Some(bound) => {

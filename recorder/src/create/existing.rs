@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flightrec_format::frame::Header;
 use flightrec_format::limits::{RECORDING_SIZE_MIN, SLOT_SIZE};
-use flightrec_format::superblock::{NotASuperblock, Superblock};
+use flightrec_format::superblock::{NotASuperblock, Superblock, flag};
 
 use super::fill::superblock_at;
 use super::{held, not_created};
@@ -119,7 +119,8 @@ impl Occupant {
     pub(super) fn refusal(&self, path: &Path) -> Error {
         let what = match self {
             Self::Recording(superblock) => format!(
-                "a recording of {}, made {}",
+                "a {} of {}, made {}",
+                if is_snapshot(superblock) { "snapshot of a recording" } else { "recording" },
                 show_size(superblock.geometry.size),
                 show_date(superblock.created_realtime_ns)
             ),
@@ -145,6 +146,11 @@ impl Occupant {
         Error::new(format!("{} is there already: {what}", path.display()), advice)
             .matters("Nothing was changed.")
     }
+}
+
+/// Whether it is a piece of a recording, which nobody records into.
+pub(super) fn is_snapshot(superblock: &Superblock) -> bool {
+    superblock.compatible_flags & flag::SNAPSHOT != 0
 }
 
 /// A day in UTC, or that the clock did not know it.

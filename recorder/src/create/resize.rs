@@ -95,6 +95,10 @@ fn open_old(path: &Path, geometry: &Geometry) -> Result<File, Error> {
             let what = format!("{} has {} already", path.display(), show_size(geometry.size));
             Err(Error::new(what, "").matters("Nothing was changed."))
         }
+        Occupant::Recording(superblock) if existing::is_snapshot(&superblock) => {
+            let what = format!("{} is a snapshot: it has the size that it needs", path.display());
+            Err(Error::new(what, "").matters("Nothing was changed."))
+        }
         Occupant::Recording(_) | Occupant::Newer | Occupant::Headless => Ok(file),
         _ => {
             let what = format!("{} is not a recording", path.display());

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flightrec_format::limits::SLOT_SIZE;
-use flightrec_format::superblock::Superblock;
+use flightrec_format::superblock::{Superblock, flag};
 
 use crate::device::Device;
 use crate::disk::{Disk, FileDisk, PageBuffer};
@@ -113,6 +113,13 @@ fn open(path: &Path) -> Result<(FileDisk, Superblock), Error> {
             format!("{shown} is cut: {} of {} bytes are there", len, superblock.geometry.size),
             "Recording into it would make it grow, which a power cut does not forgive. Nothing was \
              changed. `flightrec dump` still reads it; make a new one with flightrecd create.",
+        ));
+    }
+    if superblock.compatible_flags & flag::SNAPSHOT != 0 {
+        return Err(Error::new(
+            format!("{shown} is a snapshot, a piece of a recording"),
+            "Nothing was changed: what is kept in it would be overwritten. Make a recording \
+             elsewhere: flightrecd create PATH",
         ));
     }
     if superblock.compatible_flags != 0 {
