@@ -236,10 +236,8 @@ impl<C: Compressor> Recorder<C> {
             self.event(EventKind::CONFIG_DEFAULT, tick, &[], complaint.as_bytes());
         }
         if let Some(why) = self.plan.slowed.take() {
-            let arguments = [
-                signed(self.plan.commit_ns / 1_000_000),
-                i64::from(self.budget.level_kib()),
-            ];
+            let arguments =
+                [signed(self.plan.commit_ns / 1_000_000), i64::from(self.budget.level_kib())];
             self.event(EventKind::CADENCE, tick, &arguments, why.as_bytes());
         }
         if self.plan.copied {

@@ -107,7 +107,7 @@ fn plan(
         Error::new(format!("cannot examine {}: {error}", config.recording.display()), "")
     })?;
     let cadence = Cadence::of(config, &place);
-    let slowed = cadence.sentence(config);
+    let slowed = cadence.slowed;
     tell(slowed.as_slice());
     let config = &Config { commit_ns: cadence.commit_ns, ..config.clone() };
     let mut run_facts = facts::gather(config, &place, clock.realtime_ns(), Path::new("/"));

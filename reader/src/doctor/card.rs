@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Finding, Grade, World, finding};
+use crate::sys;
 use crate::zone::Stopwatch;
 
 /// Bytes of the file: the size of a tail.
@@ -44,7 +45,7 @@ fn latencies(recording: &Path) -> io::Result<(bool, Vec<Duration>)> {
     let folder = folder.unwrap_or(Path::new("."));
     let path = folder.join(format!(".flightrec-card-test-{}", std::process::id()));
     let filled = fill(&path);
-    let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path);
+    let direct = OpenOptions::new().write(true).custom_flags(sys::O_DIRECT).open(&path);
     let buffered = OpenOptions::new().write(true).open(&path);
     fs::remove_file(&path).ok();
     filled?;
