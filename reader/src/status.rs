@@ -15,9 +15,9 @@ use crate::Output;
 use crate::args::{ShortFormat, Status as Wish};
 use crate::export::json;
 use crate::holder::process::Process;
-use crate::merge::Joined;
+use crate::merge::{Joined, Merge};
 use crate::outcome::{Outcome, Trouble};
-use crate::scan::{Depth, Scan};
+use crate::scan::{Depth, Frame, Scan};
 use crate::timeline::{Run, Timeline};
 use crate::views::header::age_bound_s;
 use crate::wear::Below;
@@ -78,9 +78,9 @@ const DAY_S: u64 = 86_400;
 const DAY_NS: u64 = DAY_S * 1_000_000_000;
 /// A commit that is due is given so much time to land before it is called overdue, s.
 const GRACE_S: u64 = 2;
-/// Slots of the newest run that are searched for sources that were lost: all of a short run, half
-/// a day of a busy machine.
-const SEARCHED_SLOTS: u64 = 1536;
+/// Slots of the newest run's history that are searched for sources that were lost: three hours of
+/// a busy machine. What was lost earlier is told by `dump`, which takes its time.
+const SEARCHED_SLOTS: u64 = 384;
 
 /// The recorder's series that are shown, and their names here.
 const OWN: [(u16, &str); 9] = [
@@ -328,13 +328,22 @@ fn process(_: &Timeline) -> Option<Process> {
 fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
     let mut lost: Vec<Lost> = Vec::new();
     let frames = timeline.run(at.0, at.1).map(|run| run.frames.as_slice()).unwrap_or_default();
+    let history = frames.iter().filter(|frame| frame.area == Area::History);
+    let sealed = history.clone().map(|frame| frame.last_tick).max();
     let mut slots = 0;
-    let mut newest = frames.iter().rev().take_while(|frame| {
+    let newest = history.rev().take_while(|frame| {
         slots += u64::from(frame.slots);
         slots <= SEARCHED_SLOTS
     });
-    let from = newest.by_ref().map(|frame| frame.first_tick).min().unwrap_or(0);
-    for told in timeline.events_from(at.0, at.1, from) {
+    // What is sealed has its events with it; of the tail only what is newer counts.
+    let open = frames.iter().filter(|frame| {
+        frame.area == Area::Tail && sealed.is_none_or(|sealed| frame.last_tick > sealed)
+    });
+    let mut searched: Vec<Frame> = newest.chain(open).copied().collect();
+    searched.sort_by_key(|frame| frame.first_tick);
+    let mut merge = Merge::new(&searched, 0, u64::MAX);
+    while merge.next(&mut timeline.recover).is_some() {}
+    for told in merge.events_until(u64::MAX) {
         let source = told.event.text;
         let is_lost = told.event.kind == EventKind::SOURCE_LOST;
         if is_lost || told.event.kind == EventKind::SOURCE_FOUND {
@@ -371,3 +380,6 @@ pub fn days(s: u64) -> String {
 pub fn mb(bytes: u64) -> u64 {
     bytes.div_ceil(1_000_000)
 }
+
+#[cfg(test)]
+mod tests;
