@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Finding, Grade, finding, place};
 use crate::outcome::Outcome;
-use crate::scan::Depth;
+use crate::scan::{Depth, Scan};
 use crate::status::{Status, days};
 use crate::timeline::Timeline;
 use crate::views::status::PROTECTIONS;
@@ -42,7 +42,8 @@ pub(super) fn examine(file: &Path, root: &Path, on_btrfs: bool) -> Told {
         }
     };
     let status = Status::of(&scan, &mut timeline, now_ms);
-    let mut findings = vec![size(&timeline, status.as_ref()), recorder(&timeline, status.as_ref())];
+    let mut findings =
+        vec![size(&scan, &timeline, status.as_ref()), recorder(&timeline, status.as_ref())];
     findings.extend(whose(&timeline, identity(root)));
     if let Some(file) = timeline.recover.recording().file() {
         if on_btrfs {
@@ -66,7 +67,7 @@ pub(super) fn examine(file: &Path, root: &Path, on_btrfs: bool) -> Told {
 /// Half a day at least: what begins in the evening is looked at in the morning.
 const KEPT_MIN_S: u64 = 12 * 3600;
 
-fn size(timeline: &Timeline, status: Option<&Status>) -> Finding {
+fn size(scan: &Scan, timeline: &Timeline, status: Option<&Status>) -> Finding {
     const CHECK: &str = "recording";
     const REMEDY: &str = "flightrecd resize FILE --size 64MiB keeps about five days";
     let recording = timeline.recover.recording();
@@ -76,11 +77,11 @@ fn size(timeline: &Timeline, status: Option<&Status>) -> Finding {
     };
     let later = status.kept_later_s.map(|s| format!(", about {} when full", days(s)));
     let seen = format!("{mib} MiB, {} kept{}", days(status.kept_s), later.unwrap_or_default());
-    // A recording that is young and small is judged by what it will keep.
+    // One that is young is judged by what it will keep, as soon as that can be said.
     let slots = recording.superblock.map_or(0, |superblock| superblock.geometry.history_slots);
-    let is_full = status.kept_later_s.is_none() && status.kept_s > 600;
-    let is_small = status.kept_later_s.unwrap_or(status.kept_s) < KEPT_MIN_S;
-    if slots > 0 && (is_full || status.kept_later_s.is_some()) && is_small {
+    let is_full = slots > 0 && scan.history_end >= u128::from(slots);
+    let kept_s = status.kept_later_s.or(is_full.then_some(status.kept_s));
+    if kept_s.is_some_and(|kept_s| kept_s < KEPT_MIN_S) {
         return finding(CHECK, Grade::Warn, seen, REMEDY);
     }
     finding(CHECK, Grade::Ok, seen, "")

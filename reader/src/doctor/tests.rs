@@ -182,3 +182,20 @@ fn hostile_texts_are_survived_and_shown_without_control_characters() {
         assert!(!line.chars().any(char::is_control), "{line:?}");
     }
 }
+
+/// What is full and holds less than a night is too small; what has just begun is not judged.
+#[test]
+fn a_recording_is_small_by_what_it_keeps() {
+    let grade = |last: u64| {
+        let mut builder = crate::testing::Builder::new(1 << 20);
+        builder.record(&crate::testing::TestRun::of_boot(1), last, 10, 100);
+        let file = builder.file();
+        let (code, json, _) =
+            crate::testing::flightrec(&["doctor", "--json", file.path().to_str().unwrap()]);
+        assert_eq!(code, 0);
+        let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(told["checks"][0]["check"], "recording");
+        told["checks"][0]["grade"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((grade(700).as_str(), grade(40_000).as_str()), ("ok", "warn"));
+}
