@@ -5,6 +5,7 @@ mod bad_recordings;
 mod canary;
 mod carve;
 mod create;
+mod doctor;
 mod fixtures;
 mod flight;
 mod full_disk;

@@ -48,12 +48,15 @@ pub mod recover;
 pub mod scan;
 pub mod snapshot;
 pub mod status;
+#[cfg(target_os = "linux")]
+pub mod sys;
 pub mod timeline;
 pub mod units;
 pub mod values;
 pub mod verdict;
 pub mod verify;
 pub mod views;
+pub mod wear;
 pub mod window;
 pub mod zone;
 

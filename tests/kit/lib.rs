@@ -17,6 +17,7 @@ pub mod image;
 pub mod judge;
 pub mod kernel;
 pub mod ledger;
+pub mod mount;
 pub mod noise;
 pub mod observed;
 pub mod physics;
