@@ -13,6 +13,7 @@ use crate::carve::rebuild::Rebuilt;
 use crate::medium::{self, Medium};
 use crate::outcome::{Outcome, Trouble};
 use crate::progress::Progress;
+use crate::recording::offset_of;
 use crate::scan::Depth;
 use crate::units;
 use crate::views::text::escape;
@@ -21,6 +22,7 @@ use crate::zone::Zone;
 pub mod find;
 pub mod out;
 pub mod rebuild;
+pub mod rejoin;
 
 /// Recordings that an error lists; the command without options lists all.
 const LISTED_MAX: usize = 20;
@@ -62,7 +64,11 @@ pub fn run(wish: &Carve, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         return Ok(Outcome::Whole);
     }
     let finding = the_one(&finds.recordings, zone)?;
-    let rebuilt = Rebuilt::of(image, len, finding);
+    let slots = finding.frames.iter().map(|found| u64::from(found.slots)).sum();
+    let mut progress = Progress::new("checking", offset_of(slots));
+    let told = |slots| progress.at(offset_of(slots), output);
+    let rebuilt = Rebuilt::of(image, len, finding, told);
+    progress.done(output);
     if let Some(out) = &wish.output {
         out::write(&rebuilt, out, wish.force, output)?;
         tell(&rebuilt, finding, out, output);
@@ -185,10 +191,13 @@ fn tell(rebuilt: &Rebuilt, finding: &Finding, out: &Path, output: &mut Output<'_
         "flightrec: recording {} is in {shown}: {} frames, {}\n",
         finding.name(),
         rebuilt.placed,
-        units::bytes(figure(crate::recording::offset_of(rebuilt.own_slots)))
+        units::bytes(figure(offset_of(rebuilt.own_slots)))
     );
     if rebuilt.superblock.is_none() {
         put!(&mut told, "No superblock was found: it is read by its frames alone.\n");
+    }
+    if rebuilt.joined > 0 {
+        put!(&mut told, "{} of them were cut in two, and are joined.\n", rebuilt.joined);
     }
     if rebuilt.beside > 0 {
         put!(
