@@ -19,12 +19,12 @@ use flightrec_tests::world::{Run, blank_recording, record};
 use tempfile::TempDir;
 
 const MIB: usize = 1 << 20;
-const SLOT: usize = 4096;
+pub(crate) const SLOT: usize = 4096;
 /// The id that the kit's recordings have.
-const KIT_ID: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+pub(crate) const KIT_ID: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
 /// Half an hour of the real recorder, more than one lap of the history, cut.
-fn recorded() -> Vec<u8> {
+pub(crate) fn recorded() -> Vec<u8> {
     let clock = Arc::new(SimClock::new(60 * SECOND_NS, 1_795_333_133_000_000_000, true));
     let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
     record(&disk, &clock, &Run::seconds(1, 1800));
@@ -32,7 +32,7 @@ fn recorded() -> Vec<u8> {
 }
 
 /// Noise, the same every time.
-fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     Noise(7).fill(&mut bytes);
     bytes
@@ -45,11 +45,11 @@ fn place(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn dump(path: &Path) -> Said {
+pub(crate) fn dump(path: &Path) -> Said {
     say(flightrec(), ["dump", path.to_str().unwrap(), "-b", "all", "--format", "jsonl"])
 }
 
-fn carve(path: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn carve(path: &Path, arguments: &[&str]) -> Said {
     say(flightrec(), [&["carve", path.to_str().unwrap()], arguments].concat())
 }
 
@@ -85,7 +85,7 @@ fn file_system(recording: &[u8], block_size: &str) -> Option<(TempDir, PathBuf)>
 
 /// The image of a file system with a recording in it, without whatever tells files apart:
 /// superblock, group descriptors, bitmaps and inode tables.
-fn broken_file_system(recording: &[u8], block_size: &str) -> Option<(TempDir, PathBuf)> {
+pub(crate) fn broken_file_system(recording: &[u8], block_size: &str) -> Option<(TempDir, PathBuf)> {
     let (folder, image) = file_system(recording, block_size)?;
     let bytes = fs::read(&image).unwrap();
     let first = bytes.windows(8).step_by(512).position(|magic| magic == b"\xf8FLTREC\n");
@@ -191,7 +191,7 @@ fn frames_that_were_cut_in_two_are_joined_wherever_the_second_half_lies() {
 }
 
 /// The lines of samples, in order.
-fn samples(said: &Said) -> Vec<String> {
+pub(crate) fn samples(said: &Said) -> Vec<String> {
     said.out.lines().filter(|line| line.contains("\"tick\"")).map(str::to_owned).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::carve::find::{FRAMES_MAX, Finding, Finds, RECORDINGS_MAX};
 use crate::carve::rebuild::Rebuilt;
 use crate::medium::{self, Medium};
 use crate::outcome::{Outcome, Trouble};
-use crate::progress::Progress;
+use crate::progress::{Progress, nobody};
 use crate::recording::offset_of;
 use crate::scan::Depth;
 use crate::units;
@@ -80,7 +80,8 @@ pub fn run(wish: &Carve, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         // Whoever carves wants what is left, all of it.
         show.boot = Some("all".to_owned());
     }
-    let (scan, timeline) = crate::order(rebuilt.recording(&wish.image)?, Depth::Headers)?;
+    let (scan, timeline) =
+        crate::order(rebuilt.recording(&wish.image)?, Depth::Headers, &mut nobody)?;
     crate::dump::show(&show, format, names, (&scan, timeline), output)
 }
 
@@ -168,6 +169,9 @@ fn warn(finds: &Finds, output: &mut Output<'_>) {
 }
 
 fn nothing(image: &Path, len: u64, finds: &Finds) -> Trouble {
+    if len > 0 && finds.unreadable == len {
+        return Trouble::unreadable(image, len);
+    }
     let shown = escape(&image.to_string_lossy());
     let message = if finds.newer {
         format!(

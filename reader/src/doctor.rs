@@ -63,7 +63,7 @@ fn finding(check: &'static str, grade: Grade, seen: String, remedy: &'static str
 pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let world = World { root: PathBuf::from("/"), file: wish.file.clone() };
     let mut findings = world.checks();
-    findings.extend(of_recording(&wish.file));
+    findings.extend(of_recording(&wish.file, output));
     if wish.card_test {
         writeln!(output.remarks, "flightrec: {}", card::ANNOUNCEMENT).unwrap_or_default();
         findings.extend(card::findings(&world));
@@ -312,8 +312,8 @@ fn journal(mount: Option<&Mount>) -> Finding {
 }
 
 /// What the recording itself tells.
-fn of_recording(file: &Path) -> Vec<Finding> {
-    let mut timeline = match crate::open(file, Depth::Headers) {
+fn of_recording(file: &Path, output: &mut Output<'_>) -> Vec<Finding> {
+    let mut timeline = match crate::open(file, Depth::Headers, output) {
         Ok((_, timeline)) => timeline,
         Err(trouble) => {
             let seen = trouble.message.lines().next().unwrap_or_default().to_owned();

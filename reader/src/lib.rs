@@ -64,6 +64,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::outcome::{Outcome, Trouble};
+use crate::progress::{Steps, Tell};
 use crate::recording::Recording;
 use crate::recover::Recover;
 use crate::scan::{Depth, Scan};
@@ -102,15 +103,28 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
 }
 
 /// Puts what is in a recording in order.
-pub fn order(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let scan = Scan::of(&recording, depth)?;
+pub fn order(
+    recording: Recording,
+    depth: Depth,
+    tell: &mut Tell<'_>,
+) -> Result<(Scan, Timeline), Trouble> {
+    let scan = Scan::of(&recording, depth, tell)?;
     let timeline = Timeline::new(&scan, Recover::new(recording));
     Ok((scan, timeline))
 }
 
 /// Opens a recording, orders it, and asks whether a recorder is at work on it.
-pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let (scan, mut timeline) = order(Recording::open(path)?, depth)?;
+pub fn open(
+    path: &Path,
+    depth: Depth,
+    output: &mut Output<'_>,
+) -> Result<(Scan, Timeline), Trouble> {
+    let mut steps = Steps::default();
+    let mut tell = |what, done, total| steps.at((what, done, total), output);
+    let ordered =
+        Recording::open(path, &mut tell).and_then(|recording| order(recording, depth, &mut tell));
+    steps.done(output);
+    let (scan, mut timeline) = ordered?;
     if let Some(boot_id) = holder::current_boot_id() {
         timeline.current = timeline.boots.iter().rposition(|boot| boot.boot_id == boot_id);
         let newest = timeline.boots.len().checked_sub(1);

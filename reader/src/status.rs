@@ -71,7 +71,7 @@ const OWN: [(u16, &str); 9] = [
 
 /// Shows it.
 pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     let status = Status::of(&scan, &mut timeline).ok_or_else(|| timeline.nothing())?;
     if wish.json || wish.format == ShortFormat::Json {
         writeln!(output.data, "{}", status.json())?;

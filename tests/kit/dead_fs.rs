@@ -14,9 +14,9 @@ use flightrec_recorder::clock::{Clock, SystemClock};
 
 /// Opcodes and lengths of linux/fuse.h.
 const FUSE_STATFS: u32 = 17;
-const FUSE_INIT: u32 = 26;
-const IN_HEADER_LEN: usize = 40;
-const REQUEST_LEN_MAX: usize = 1 << 17;
+pub(crate) const FUSE_INIT: u32 = 26;
+pub(crate) const IN_HEADER_LEN: usize = 40;
+pub(crate) const REQUEST_LEN_MAX: usize = 1 << 17;
 
 /// The mount; taken away when dropped, which lets go of whoever waits.
 #[derive(Debug)]
@@ -30,20 +30,7 @@ impl DeadFs {
     /// Mounts it on a folder. `statfs_after`: a real time after which it answers how full it is;
     /// `None`: never. The error says what is missing here.
     pub fn mount(point: &Path, statfs_after: Option<Duration>) -> Result<Self, String> {
-        let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
-        let device = device.map_err(|error| format!("no /dev/fuse: {error}"))?;
-        let for_mount = device.try_clone().map_err(|error| error.to_string())?;
-        let mounted = Command::new("mount")
-            .args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0"])
-            .arg("flightrec-test")
-            .arg(point)
-            .stdin(Stdio::from(for_mount))
-            .output()
-            .map_err(|error| format!("no mount: {error}"))?;
-        if !mounted.status.success() {
-            let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
-            return Err(format!("no FUSE to be mounted: {why}"));
-        }
+        let device = mount(point)?;
         let asked = Arc::new(AtomicU64::new(0));
         let server = device.try_clone().map_err(|error| error.to_string())?;
         let counted = Arc::clone(&asked);
@@ -66,6 +53,25 @@ impl Drop for DeadFs {
     }
 }
 
+/// The descriptor by which the kernel asks.
+pub(crate) fn mount(point: &Path) -> Result<File, String> {
+    let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    let device = device.map_err(|error| format!("no /dev/fuse: {error}"))?;
+    let for_mount = device.try_clone().map_err(|error| error.to_string())?;
+    let mounted = Command::new("mount")
+        .args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0"])
+        .arg("flightrec-test")
+        .arg(point)
+        .stdin(Stdio::from(for_mount))
+        .output()
+        .map_err(|error| format!("no mount: {error}"))?;
+    if !mounted.status.success() {
+        let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
+        return Err(format!("no FUSE to be mounted: {why}"));
+    }
+    Ok(device)
+}
+
 fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     let mut request = vec![0; REQUEST_LEN_MAX];
     while let Ok(len) = device.read(&mut request) {
@@ -74,12 +80,7 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
         let unique: [u8; 8] = header[8..16].try_into().expect("eight bytes");
         match opcode {
             FUSE_INIT => {
-                // Version 7.31, everything else as little as it goes.
-                let mut body = vec![0; 64];
-                body[..4].copy_from_slice(&7_u32.to_le_bytes());
-                body[4..8].copy_from_slice(&31_u32.to_le_bytes());
-                body[20..24].copy_from_slice(&4096_u32.to_le_bytes());
-                answer(&mut device, unique, &body);
+                answer(&mut device, unique, &init());
             }
             FUSE_STATFS => {
                 asked.fetch_add(1, SeqCst);
@@ -102,7 +103,16 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     }
 }
 
-fn answer(device: &mut File, unique: [u8; 8], body: &[u8]) {
+/// Version 7.31, everything else as little as it goes.
+pub(crate) fn init() -> Vec<u8> {
+    let mut body = vec![0; 64];
+    body[..4].copy_from_slice(&7_u32.to_le_bytes());
+    body[4..8].copy_from_slice(&31_u32.to_le_bytes());
+    body[20..24].copy_from_slice(&4096_u32.to_le_bytes());
+    body
+}
+
+pub(crate) fn answer(device: &mut File, unique: [u8; 8], body: &[u8]) {
     let len = u32::try_from(16 + body.len()).expect("a short answer");
     let mut message = len.to_le_bytes().to_vec();
     message.extend([0; 4]);

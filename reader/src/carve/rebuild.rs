@@ -18,6 +18,7 @@ use crate::carve::find::{Finding, Found};
 use crate::carve::rejoin::{Joint, Logical, Pieces};
 use crate::medium::Medium;
 use crate::outcome::Trouble;
+use crate::progress::nobody;
 use crate::recording::{Recording, SLOT_SIZE_U64, offset_of};
 
 /// A superblock that tells more than so many times the image is not believed: hostile sizes would
@@ -117,7 +118,8 @@ impl Rebuilt {
 
     /// As a recording, for the reader's ordinary way.
     pub fn recording(&self, path: &Path) -> Result<Recording, Trouble> {
-        let mut recording = Recording::on(Box::new(self.clone()), offset_of(self.slots), path)?;
+        let mut recording =
+            Recording::on(Box::new(self.clone()), offset_of(self.slots), path, &mut nobody)?;
         recording.read_beside();
         Ok(recording)
     }
