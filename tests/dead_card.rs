@@ -212,7 +212,7 @@ fn progress_is_seen_on_a_terminal_and_taken_away() {
     let folder = folder();
     let image = folder.path().join("card.img");
     // Long enough on any machine: nothing is stored of it.
-    File::create(&image).unwrap().set_len(16 << 30).unwrap();
+    File::create(&image).unwrap().set_len(4 << 30).unwrap();
     let command = format!("{} carve {}", flightrec().display(), image.display());
     let mut script = Command::new("script");
     script.args(["-q", "-e", "-c", &command, "/dev/null"]).stdin(Stdio::null());
