@@ -2,11 +2,12 @@
 //!
 //! The kernel prints its keys in an order that does not change while it runs, and most lines keep
 //! their length from one second to the next. So it is learnt where the wanted lines begin; from then
-//! on each is looked for there, or a few bytes beside, and the lines between are only counted. When
-//! one is not there, or lines come or go, all is searched and learnt anew.
+//! on each is looked for there, or a few bytes beside. What lies between two of them is passed over
+//! as long as it keeps its length, else its lines are counted. When a line is not there, or others
+//! come or go, all is searched and learnt anew.
 
 use super::column;
-use crate::procfile::{fields, number};
+use crate::procfile::numbers;
 use crate::sample::{Layout, Sample, SeriesNumber};
 
 /// A key of the file and the series that it belongs to. Values of one series are added up.
@@ -54,7 +55,8 @@ pub(super) struct KeyedLines {
     /// The wanted lines, in their order, and how many.
     learnt: Box<[Learnt]>,
     learnt_count: usize,
-    line_count: usize,
+    /// What lies behind the begin of the last one.
+    tail: Stretch,
     totals: Box<[Option<u64>]>,
 }
 
@@ -64,11 +66,38 @@ struct Place {
     total: usize,
 }
 
-/// Where a line began last time, and the index of its key.
+/// Where a line began last time, the index of its key, and what lies between the wanted line before
+/// and this one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learnt {
     begin: usize,
     key: usize,
+    before: Stretch,
+}
+
+/// A part of the text, from the begin of a line on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    len: usize,
+    lines: usize,
+}
+
+impl Stretch {
+    fn of(text: &[u8], from: usize, to: usize) -> Self {
+        let part = text.get(from..to).unwrap_or_default();
+        Self { len: part.len(), lines: memchr::memchr_iter(b'\n', part).count() }
+    }
+
+    /// Whether it has as many lines as before; it learns its new length.
+    fn holds(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        if to.wrapping_sub(from) == self.len {
+            return true;
+        }
+        let now = Self::of(text, from, to);
+        let same = now.lines == self.lines;
+        *self = now;
+        same
+    }
 }
 
 impl KeyedLines {
@@ -82,7 +111,7 @@ impl KeyedLines {
             places: places.collect(),
             learnt: vec![Learnt::default(); LEARNT_MAX].into_boxed_slice(),
             learnt_count: 0,
-            line_count: 0,
+            tail: Stretch::default(),
             totals: vec![None; keys.len()].into_boxed_slice(),
         }
     }
@@ -101,32 +130,32 @@ impl KeyedLines {
 
     /// Adds up the values of the learnt lines; false when they are not where they were.
     fn take(&mut self, text: &[u8]) -> bool {
-        if self.learnt_count == 0 || line_ends(text) != self.line_count {
+        if self.learnt_count == 0 {
             return false;
         }
         self.totals.fill(None);
-        let (mut moved, mut behind) = (0_usize, 0);
-        for index in 0..self.learnt_count {
-            let Some(learnt) = self.learnt.get(index).copied() else { return false };
+        let (mut moved, mut before) = (0_usize, None);
+        for learnt in self.learnt.iter_mut().take(self.learnt_count) {
             let Some(key) = self.keys.get(learnt.key) else { return false };
             let expected = learnt.begin.wrapping_add(moved);
+            let behind = before.map_or(0, |before| before + 1);
             let Some((begin, value)) = find(*key, text, expected, behind) else { return false };
-            moved = begin.wrapping_sub(learnt.begin);
-            behind = begin + 1;
-            if let Some(place) = self.learnt.get_mut(index) {
-                place.begin = begin;
+            if !learnt.before.holds(text, before.unwrap_or(0), begin) {
+                return false;
             }
-            self.add(learnt.key, value);
+            moved = begin.wrapping_sub(learnt.begin);
+            before = Some(begin);
+            learnt.begin = begin;
+            add(&mut self.totals, &self.places, learnt.key, value);
         }
-        true
+        self.tail.holds(text, before.unwrap_or(0), text.len())
     }
 
     /// Adds up the values of all lines that have a key, and learns where these lines are.
     fn search(&mut self, text: &[u8]) {
         self.totals.fill(None);
-        self.line_count = line_ends(text);
         self.learnt_count = 0;
-        let mut found_count = 0;
+        let (mut found_count, mut last) = (0, 0);
         let begins = memchr::memchr_iter(b'\n', text).map(|end| end + 1);
         for begin in std::iter::once(0).chain(begins) {
             let line = text.get(begin..).unwrap_or_default();
@@ -134,28 +163,26 @@ impl KeyedLines {
             let found = keys.find_map(|(index, key)| Some((index, key.value_in(line)?)));
             let Some((key, value)) = found else { continue };
             if let Some(learnt) = self.learnt.get_mut(found_count) {
-                *learnt = Learnt { begin, key };
+                *learnt = Learnt { begin, key, before: Stretch::of(text, last, begin) };
             }
             found_count += 1;
-            self.add(key, value);
+            last = begin;
+            add(&mut self.totals, &self.places, key, value);
         }
+        self.tail = Stretch::of(text, last, text.len());
         if found_count <= LEARNT_MAX {
             self.learnt_count = found_count;
         }
     }
-
-    fn add(&mut self, key: usize, value: &[u8]) {
-        if let Some(place) = self.places.get(key)
-            && let Some(total) = self.totals.get_mut(place.total)
-            && let Some(value) = fields(value).next().and_then(number)
-        {
-            *total = Some(total.unwrap_or(0).saturating_add(value));
-        }
-    }
 }
 
-fn line_ends(text: &[u8]) -> usize {
-    memchr::memchr_iter(b'\n', text).count()
+fn add(totals: &mut [Option<u64>], places: &[Place], key: usize, value: &[u8]) {
+    if let Some(place) = places.get(key)
+        && let Some(total) = totals.get_mut(place.total)
+        && let Some(value) = numbers(value).next().flatten()
+    {
+        *total = Some(total.unwrap_or(0).saturating_add(value));
+    }
 }
 
 /// The line with this key at `expected` or near it, not before `behind`, and its value.
