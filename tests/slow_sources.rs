@@ -52,14 +52,14 @@ fn thirty_seconds_of_statvfs_delay_no_tick() {
         Err(reason) => return println!("skipped: {reason}"),
     };
     let of = |sample: &Value, series: &str| sample["values"][series].as_u64();
-    let fs_bytes = format!("fs.{}.free_bytes", folder.path().join("mnt").display());
-    println!("second  late, ms  age of what the slow thread read, s  free space of the slow one");
+    let fs_bytes = format!("fs.{}.available_bytes", folder.path().join("mnt").display());
+    println!("second  late, ms  age of the slow readings, s  free space there, bytes");
     let begin = samples[0]["tick"].as_u64().unwrap();
     for sample in &samples {
         let tick = sample["tick"].as_u64().unwrap();
         let show = |value: Option<u64>| value.map_or("-".into(), |value: u64| value.to_string());
         println!(
-            "{:>6}  {:>8}  {:>35}  {:>27}",
+            "{:>6}  {:>8}  {:>27}  {:>23}",
             tick - begin,
             show(of(sample, "recorder.late_ms")),
             show(of(sample, "recorder.slow_age_s")),

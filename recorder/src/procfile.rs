@@ -87,14 +87,18 @@ fn text_len(file: &File) -> io::Result<usize> {
 
 /// The lines of a text, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = memchr::memchr_iter(b'\n', text).chain(std::iter::once(text.len()));
-    let mut begin = 0;
-    let lines = ends.map(move |end| {
-        let line = text.get(begin..end).unwrap_or_default();
-        begin = end + 1;
-        line
-    });
-    lines.filter(|line| !line.is_empty())
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, behind) = rest.split_at_checked(end)?;
+            rest = behind.get(1..).unwrap_or_default();
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
 }
 
 /// What stands between blanks.
