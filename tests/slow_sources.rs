@@ -66,6 +66,8 @@ fn thirty_seconds_of_statvfs_delay_no_tick() {
             show(of(sample, &fs_bytes)),
         );
     }
+    let shown = samples.last().unwrap()["values"].as_object().unwrap();
+    println!("{:?}", shown.keys().filter(|key| key.starts_with("fs.")).collect::<Vec<_>>());
     assert_eq!(asked, 2, "asked at once, and again when it had answered");
     assert!(samples.len() >= 40, "{}", samples.len());
     for (sample, number) in samples.iter().zip(0..) {

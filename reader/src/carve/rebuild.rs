@@ -2,7 +2,8 @@
 //!
 //! Of several frames for one place the one with the greatest seq has it. Whole frames that lost
 //! theirs (a file system may keep copies of what was overwritten) stand beside the recording.
-//! Frames that were cut in two are joined. Nothing is copied: the recording is a map into the image, read when somebody asks.
+//! Frames that were cut in two are joined. Nothing is copied: the recording is a map into the image,
+//! read when somebody asks.
 
 use std::cmp::Reverse;
 use std::fs::File;

@@ -36,8 +36,8 @@ impl Key {
             rest = rest.get(end..)?;
         }
         rest = rest.strip_prefix(b":").unwrap_or(rest);
-        let value = rest.iter().position(|byte| *byte != b' ').filter(|blanks| *blanks > 0)?;
-        rest.get(value..)
+        let begin = rest.iter().position(|byte| *byte != b' ').filter(|blanks| *blanks > 0)?;
+        rest.get(begin..).filter(|value| !value.starts_with(b"\n"))
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use procfs::FromBufRead;
 
 use super::*;
@@ -85,7 +87,10 @@ fn what_was_learnt_never_changes_what_is_read() {
             2 => lines.clone_from(&whole),
             _ => {}
         }
-        let text: String = lines.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
+        let mut text = String::new();
+        for (key, value) in &lines {
+            writeln!(text, "{key} {value}").unwrap();
+        }
         put(tree.path(), "vmstat", text.as_bytes());
         let (one, other) = (read(&mut learnt), read(&mut source(&tree)));
         let all = present(&other);
