@@ -66,7 +66,7 @@ pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let world = World { root: PathBuf::from("/"), file: wish.file.clone() };
     let mount = world.mount();
     let on_btrfs = mount.as_ref().is_some_and(|mount| mount.kind == "btrfs");
-    let told = recording::examine(&wish.file, &world.root, on_btrfs);
+    let told = recording::examine(&wish.file, &world.root, on_btrfs, output);
     let commit_ns = told.commit_ns.unwrap_or(if on_btrfs { BTRFS_COMMIT_NS } else { COMMIT_NS });
     let mut findings = told.findings;
     findings.extend(world.checks(commit_ns));

@@ -103,7 +103,7 @@ pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     // Before the recording is read: what lands meanwhile makes the newest sample younger, not a
     // commit overdue.
     let now_ms = zone::boottime_ms();
-    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     if timeline.recover.recording().snapshot.is_some() {
         let shown = escape(&wish.file.to_string_lossy());
         return Err(Trouble::new(

@@ -9,6 +9,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Finding, Grade, finding, place};
+use crate::Output;
 use crate::outcome::Outcome;
 use crate::scan::{Depth, Scan};
 use crate::status::{Status, days};
@@ -25,9 +26,9 @@ pub(super) struct Told {
 }
 
 /// Opens and examines it.
-pub(super) fn examine(file: &Path, root: &Path, on_btrfs: bool) -> Told {
+pub(super) fn examine(file: &Path, root: &Path, on_btrfs: bool, output: &mut Output<'_>) -> Told {
     let now_ms = zone::boottime_ms();
-    let (scan, mut timeline) = match crate::open(file, Depth::Headers) {
+    let (scan, mut timeline) = match crate::open(file, Depth::Headers, output) {
         Ok(opened) => opened,
         Err(trouble) => {
             let seen = trouble.message.lines().next().unwrap_or_default().to_owned();

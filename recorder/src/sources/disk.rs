@@ -12,7 +12,7 @@ use flightrec_format::entity::EntityKind;
 use super::discovery::{Discovery, Mail, Mailbox};
 use super::sheet::Look;
 use super::{Columns, Source, rank_columns};
-use crate::procfile::{ProcFile, fields, number};
+use crate::procfile::{ProcFile, numbers};
 use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
 
 /// Field of the file (from 1, as the kernel counts them), series, and divisor of the value.
@@ -105,9 +105,9 @@ impl Source for Disk {
 
 fn fill(text: &[u8], columns: &Columns, sample: &mut Sample) {
     let mut wanted = FIELDS.iter().peekable();
-    for (index, word) in fields(text).enumerate() {
+    for (index, value) in numbers(text).enumerate() {
         if let Some((_, series, unit)) = wanted.next_if(|(field, _, _)| *field == index + 1)
-            && let Some(value) = number(word)
+            && let Some(value) = value
         {
             sample.set(columns.of(*series), value / unit);
         }
