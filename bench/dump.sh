@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CPU time and memory of `flightrec dump --last 30m` out of a full recording.
+# CPU time and memory of `flightrec dump --last 30m`, and of `status`, out of a full recording.
 #
 #   bench/dump.sh [FILE [RUNS]]    without FILE one is made first: 64 MiB, a hundred boots, three
 #                                  laps, which takes some minutes
@@ -21,6 +21,7 @@ cases = {
     "cat, the floor": ["/bin/cat", file],
     "dump --last 30m, text": [program, "dump", "--last", "30m", file],
     "dump --last 30m, jsonl": [program, "dump", "--last", "30m", "--format", "jsonl", file],
+    "status": [program, "status", file],
     "boots": [program, "boots", file],
     "verify": [program, "verify", file],
 }

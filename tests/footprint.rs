@@ -193,6 +193,8 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let plan = Plan {
         interval_ns: 10_000_000,
         commit_ns: 50_000_000,
+        commit_bytes: 4096,
+        slowed: None,
         commit_dying_ns: 20_000_000,
         until_ns: None,
         boot_id: [1; 16],

@@ -6,55 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flightrec_recorder::{create, place, sys};
+use flightrec_tests::mount::{Mount, run};
 use flightrec_tests::programs::{Said, flightrecd, say};
 use tempfile::TempDir;
 
-/// A file system in a file, mounted until the end of the test.
-struct Mount {
-    point: PathBuf,
-    _folder: TempDir,
+fn file(mount: &Mount) -> PathBuf {
+    mount.point.join("a.frec")
 }
 
-impl Mount {
-    /// `None`, with the reason printed: it cannot be had here.
-    fn new(kind: &str, size: u64) -> Option<Self> {
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let (image, point) = (folder.path().join("image"), folder.path().join("disk"));
-        fs::create_dir(&point).unwrap();
-        File::create(&image).unwrap().set_len(size).unwrap();
-        let (image, point_text) = (image.to_str().unwrap(), point.to_str().unwrap());
-        let made = run(&format!("mkfs.{kind}"), &[image]);
-        let mounted = made.and_then(|()| run("mount", &["-o", "loop", image, point_text]));
-        match mounted {
-            Ok(()) => Some(Self { point, _folder: folder }),
-            Err(reason) => {
-                println!("skipped: {reason}");
-                None
-            }
-        }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.point.join("a.frec")
-    }
-
-    fn is_clear(&self) -> bool {
-        let names = fs::read_dir(&self.point).unwrap().map(|entry| entry.unwrap().file_name());
-        names.filter(|name| name.to_string_lossy().contains("frec")).count() == 0
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        run("umount", &[self.point.to_str().unwrap()]).unwrap();
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(()) } else { Err(format!("{program}: {}", told.trim())) }
+fn is_clear(mount: &Mount) -> bool {
+    let names = fs::read_dir(&mount.point).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().contains("frec")).count() == 0
 }
 
 fn create(path: &Path, size_kib: u64, force: &[&str]) -> Said {
@@ -69,42 +31,42 @@ fn a_full_disk_leaves_nothing_behind() {
     let free_kib = sys::file_system(File::open(&mount.point).unwrap()).unwrap().free_bytes >> 10;
     let mut refused = 0;
     for size_kib in [free_kib + 4, free_kib, free_kib - 4, free_kib - 8] {
-        let said = create(&mount.file(), size_kib, &[]);
+        let said = create(&file(&mount), size_kib, &[]);
         if said.code == Some(0) {
-            fs::remove_file(mount.file()).unwrap();
+            fs::remove_file(file(&mount)).unwrap();
             continue;
         }
         refused += 1;
         assert_eq!(said.code, Some(1));
         assert!(said.err.contains("no space") && said.err.contains("MiB free"), "{}", said.err);
-        assert!(said.err.lines().count() <= 3 && mount.is_clear(), "{}", said.err);
+        assert!(said.err.lines().count() <= 3 && is_clear(&mount), "{}", said.err);
     }
     assert!(refused > 0);
 
     // Over an old recording: the room is taken first, so the old one stays whole.
-    assert_eq!(create(&mount.file(), 1024, &[]).code, Some(0));
-    let before = fs::read(mount.file()).unwrap();
-    assert_eq!(create(&mount.file(), free_kib + 4096, &["--force"]).code, Some(1));
-    assert_eq!(fs::read(mount.file()).unwrap(), before);
+    assert_eq!(create(&file(&mount), 1024, &[]).code, Some(0));
+    let before = fs::read(file(&mount)).unwrap();
+    assert_eq!(create(&file(&mount), free_kib + 4096, &["--force"]).code, Some(1));
+    assert_eq!(fs::read(file(&mount)).unwrap(), before);
 }
 
 /// The service takes what a small disk can spare, and says what is missing on a smaller one.
 #[test]
 fn the_service_makes_a_recording_that_fits() {
     let Some(mount) = Mount::new("ext4", 220 << 20) else { return };
-    let made = create::open_or_create(&mount.file(), 64 << 20).unwrap().unwrap();
+    let made = create::open_or_create(&file(&mount), 64 << 20).unwrap().unwrap();
     let free = sys::file_system(File::open(&mount.point).unwrap()).unwrap().free_bytes;
     assert!(made.size >= 8 << 20 && made.size <= (free + made.size) / 20, "{made:?}");
     assert_eq!(made.verified, Some(true));
-    assert_eq!(create::open_or_create(&mount.file(), 64 << 20), Ok(None));
+    assert_eq!(create::open_or_create(&file(&mount), 64 << 20), Ok(None));
     drop(mount);
 
     let Some(mount) = Mount::new("ext4", 60 << 20) else { return };
-    let error = create::open_or_create(&mount.file(), 64 << 20).unwrap_err().to_string();
+    let error = create::open_or_create(&file(&mount), 64 << 20).unwrap_err().to_string();
     assert!(error.contains("no room") && error.contains("5 %"), "{error}");
-    assert!(error.lines().count() <= 3 && mount.is_clear());
+    assert!(error.lines().count() <= 3 && is_clear(&mount));
     // Who configured less gets less.
-    assert!(create::open_or_create(&mount.file(), 2 << 20).unwrap().is_some());
+    assert!(create::open_or_create(&file(&mount), 2 << 20).unwrap().is_some());
 }
 
 /// Every call that can fail, made to fail by strace: nothing is left behind, and an old recording
@@ -168,7 +130,7 @@ fn is_durable(folder: &Path) -> bool {
 fn a_read_only_file_system_is_named() {
     let Some(mount) = Mount::new("ext4", 24 << 20) else { return };
     run("mount", &["-o", "remount,ro", mount.point.to_str().unwrap()]).unwrap();
-    let said = create(&mount.file(), 1024, &[]);
+    let said = create(&file(&mount), 1024, &[]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("read-only") && said.err.contains("remount,rw"), "{}", said.err);
 }
@@ -184,14 +146,14 @@ fn other_file_systems_hold_whole_recordings() {
         for (size_kib, force) in
             [(8 << 10, &[][..]), (4 << 10, &["--force"]), (12 << 10, &["--force"])]
         {
-            let said = create(&mount.file(), size_kib, force);
+            let said = create(&file(&mount), size_kib, force);
             assert_eq!(said.code, Some(0), "{kind}: {said:?}");
             println!("{kind}: {}{}", said.out, said.err);
-            let file = File::open(mount.file()).unwrap();
+            let file = File::open(file(&mount)).unwrap();
             assert_ne!(sys::fiemap_unwritten(&file).unwrap(), Some(true), "{kind}");
         }
         if kind == "btrfs" {
-            let path = mount.file();
+            let path = file(&mount);
             let flags = Command::new("lsattr").arg(&path).output().unwrap().stdout;
             assert!(String::from_utf8_lossy(&flags).split(' ').next().unwrap().contains('C'));
         }

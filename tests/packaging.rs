@@ -14,7 +14,8 @@ fn the_example_configuration_shows_every_default() {
         |line: &&str| line.starts_with('#') && line[1..].starts_with(char::is_alphabetic);
     let settings: Vec<_> = EXAMPLE.lines().filter(is_setting).map(|line| &line[1..]).collect();
     let settings = settings.join("\n") + "\n";
-    assert_eq!(Config::check(&settings), Ok(Config::default()));
+    let given = Config { commit_is_given: true, ..Config::default() };
+    assert_eq!(Config::check(&settings), Ok(given));
     assert_eq!(settings, Config::default().to_string());
 }
 

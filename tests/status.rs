@@ -60,6 +60,23 @@ fn a_recorder_at_work_is_seen_with_the_age_of_its_newest_sample() {
     assert!(text.contains("If power went now: newest durable sample "), "{text}");
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 
+    let process = &seen["process"];
+    assert_eq!(process["pid"], recorder.0.id(), "{seen}");
+    assert!(process["resident_bytes"].as_u64().unwrap() > 0 && process["threads"] == 3, "{seen}");
+    assert!(text.contains("a sample each 100 ms, a commit each 1 s while calm"), "{text}");
+
+    // One that hangs is seen as such: its own bound would be a lie.
+    let signal = |name: &str| {
+        Command::new("kill").args([name, &recorder.0.id().to_string()]).status().unwrap()
+    };
+    assert!(signal("-STOP").success());
+    assert!(wait_until(|| json(&path)["overdue_s"].as_u64().is_some()));
+    let hung = json(&path);
+    assert!(hung["at_most_lost_s"].as_u64() >= hung["newest_age_s"].as_u64(), "{hung}");
+    let sentence = hung["sentence"].as_str().unwrap();
+    assert!(sentence.contains("s overdue, at most"), "{sentence}");
+    assert!(signal("-CONT").success());
+
     drop(recorder);
     assert_eq!(json(&path)["running"], false);
     let text = status(&path, &[]).out;

@@ -145,6 +145,8 @@ pub(crate) fn record_sources(
     let plan = Plan {
         interval_ns: SECOND_NS,
         commit_ns: 10 * SECOND_NS,
+        commit_bytes: 4096,
+        slowed: None,
         commit_dying_ns: SECOND_NS,
         until_ns: Some(BEGIN_NS + seconds * SECOND_NS),
         boot_id: [1; 16],

@@ -15,7 +15,7 @@ use crate::zone::{Zone, rfc3339};
 
 /// Lists the boots.
 pub fn run(wish: &Boots, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     let summaries: Vec<BootSummary> =
         (0..timeline.boots.len()).filter_map(|boot| BootSummary::of(&mut timeline, boot)).collect();
     if summaries.is_empty() {

@@ -12,7 +12,8 @@ use crate::carve::find::{FRAMES_MAX, Finding, Finds, RECORDINGS_MAX};
 use crate::carve::rebuild::Rebuilt;
 use crate::medium::{self, Medium};
 use crate::outcome::{Outcome, Trouble};
-use crate::progress::Progress;
+use crate::progress::{Progress, nobody};
+use crate::recording::offset_of;
 use crate::scan::Depth;
 use crate::units;
 use crate::views::text::escape;
@@ -21,6 +22,7 @@ use crate::zone::Zone;
 pub mod find;
 pub mod out;
 pub mod rebuild;
+pub mod rejoin;
 
 /// Recordings that an error lists; the command without options lists all.
 const LISTED_MAX: usize = 20;
@@ -62,7 +64,11 @@ pub fn run(wish: &Carve, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         return Ok(Outcome::Whole);
     }
     let finding = the_one(&finds.recordings, zone)?;
-    let rebuilt = Rebuilt::of(image, len, finding);
+    let slots = finding.frames.iter().map(|found| u64::from(found.slots)).sum();
+    let mut progress = Progress::new("checking", offset_of(slots));
+    let told = |slots| progress.at(offset_of(slots), output);
+    let rebuilt = Rebuilt::of(image, len, finding, told);
+    progress.done(output);
     if let Some(out) = &wish.output {
         out::write(&rebuilt, out, wish.force, output)?;
         tell(&rebuilt, finding, out, output);
@@ -73,7 +79,8 @@ pub fn run(wish: &Carve, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
         // Whoever carves wants what is left, all of it.
         show.window.boot = Some("all".to_owned());
     }
-    let (scan, timeline) = crate::order(rebuilt.recording(&wish.image)?, Depth::Headers)?;
+    let (scan, timeline) =
+        crate::order(rebuilt.recording(&wish.image)?, Depth::Headers, &mut nobody)?;
     crate::dump::show(&show, format, names, (&scan, timeline), output)
 }
 
@@ -161,6 +168,9 @@ fn warn(finds: &Finds, output: &mut Output<'_>) {
 }
 
 fn nothing(image: &Path, len: u64, finds: &Finds) -> Trouble {
+    if len > 0 && finds.unreadable == len {
+        return Trouble::unreadable(image, len);
+    }
     let shown = escape(&image.to_string_lossy());
     let message = if finds.newer {
         format!(
@@ -184,10 +194,13 @@ fn tell(rebuilt: &Rebuilt, finding: &Finding, out: &Path, output: &mut Output<'_
         "flightrec: recording {} is in {shown}: {} frames, {}\n",
         finding.name(),
         rebuilt.placed,
-        units::bytes(figure(crate::recording::offset_of(rebuilt.own_slots)))
+        units::bytes(figure(offset_of(rebuilt.own_slots)))
     );
     if rebuilt.superblock.is_none() {
         put!(&mut told, "No superblock was found: it is read by its frames alone.\n");
+    }
+    if rebuilt.joined > 0 {
+        put!(&mut told, "{} of them were cut in two, and are joined.\n", rebuilt.joined);
     }
     if rebuilt.beside > 0 {
         put!(

@@ -10,11 +10,13 @@ use crate::Output;
 use crate::args::{Doctor as Wish, ShortFormat};
 use crate::export::json;
 use crate::outcome::{Outcome, Trouble};
-use crate::scan::Depth;
-use crate::timeline::Timeline;
+use crate::sys;
 use crate::views::text::{WIDTH, escape, wrap};
 
 mod card;
+mod machine;
+mod place;
+mod recording;
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,35 +61,42 @@ fn finding(check: &'static str, grade: Grade, seen: String, remedy: &'static str
     Finding { check, grade, seen, remedy }
 }
 
-/// Runs all checks.
+/// Runs all checks. Without a recording they are told all the same, and the exit code says so.
 pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let world = World { root: PathBuf::from("/"), file: wish.file.clone() };
-    let mut findings = world.checks();
-    findings.extend(of_recording(&wish.file));
+    let mount = world.mount();
+    let on_btrfs = mount.as_ref().is_some_and(|mount| mount.kind == "btrfs");
+    let told = recording::examine(&wish.file, &world.root, on_btrfs, output);
+    let commit_ns = told.commit_ns.unwrap_or(if on_btrfs { BTRFS_COMMIT_NS } else { COMMIT_NS });
+    let mut findings = told.findings;
+    findings.extend(world.checks(commit_ns));
+    findings.push(machine::clock(sys::is_clock_synced()));
     if wish.card_test {
         writeln!(output.remarks, "flightrec: {}", card::ANNOUNCEMENT).unwrap_or_default();
-        findings.extend(card::findings(&world));
+        findings.extend(card::findings(&world, commit_ns));
     }
     if wish.json || wish.format == ShortFormat::Json {
         writeln!(output.data, "{}", document(&findings))?;
     } else {
         for finding in &findings {
-            let FindingText(line) = FindingText::of(finding);
-            for line in wrap(&line, WIDTH, 18) {
+            for line in wrap(&finding.line(), WIDTH, 18) {
                 writeln!(output.data, "{line}")?;
             }
         }
     }
-    Ok(Outcome::Whole)
+    Ok(told.outcome)
 }
 
-struct FindingText(String);
+/// Time between commits of a calm machine where nothing was recorded yet.
+const COMMIT_NS: u64 = 10_000_000_000;
+/// The same on btrfs.
+const BTRFS_COMMIT_NS: u64 = 180_000_000_000;
 
-impl FindingText {
-    fn of(finding: &Finding) -> Self {
-        let Finding { check, grade, seen, remedy } = finding;
+impl Finding {
+    fn line(&self) -> String {
+        let Self { check, grade, seen, remedy } = self;
         let remedy = if remedy.is_empty() { String::new() } else { format!(". {remedy}") };
-        Self(format!("{:<7} {check:<9} {}{remedy}", grade.name(), escape(seen)))
+        format!("{:<7} {check:<9} {}{remedy}", grade.name(), escape(seen))
     }
 }
 
@@ -120,6 +129,7 @@ pub struct World {
 /// A line of `mountinfo` (proc(5)).
 #[derive(Clone, Debug)]
 struct Mount {
+    number: String,
     point: PathBuf,
     kind: String,
     source: String,
@@ -127,13 +137,13 @@ struct Mount {
 }
 
 impl World {
-    /// What the machine's files tell.
+    /// What the machine's files tell, where a calm machine is committed so often.
     #[must_use]
-    pub fn checks(&self) -> Vec<Finding> {
+    pub fn checks(&self, commit_ns: u64) -> Vec<Finding> {
         let mount = self.mount();
         vec![
             self.place(mount.as_ref()),
-            journal(mount.as_ref()),
+            self.journal(mount.as_ref(), per_day(commit_ns)),
             self.watchdog(),
             self.swap(),
             self.logs(),
@@ -150,12 +160,14 @@ impl World {
         let text = self.text("proc/self/mountinfo").unwrap_or_default();
         let mount = |line: &str| {
             let (front, back) = line.split_once(" - ")?;
-            let point = front.split(' ').nth(4)?.replace("\\040", " ");
-            let own = front.split(' ').nth(5)?.to_owned();
+            let mut front = front.split(' ').skip(2);
+            let number = front.next()?.to_owned();
+            let point = front.nth(1)?.replace("\\040", " ");
+            let own = front.next()?.to_owned();
             let mut back = back.split(' ');
             let (kind, source) = (back.next()?.to_owned(), back.next()?.to_owned());
             let options = own + "," + back.next().unwrap_or_default();
-            Some(Mount { point: point.into(), kind, source, options })
+            Some(Mount { number, point: point.into(), kind, source, options })
         };
         text.lines().filter_map(mount).collect()
     }
@@ -174,178 +186,18 @@ impl World {
         self.mount_of(&path)
     }
 
-    fn place(&self, mount: Option<&Mount>) -> Finding {
-        const CHECK: &str = "place";
-        if self.file.starts_with("/dev") {
-            let seen = format!("{} is a raw partition", self.file.display());
-            return finding(CHECK, Grade::Ok, seen, "");
-        }
-        let Some(mount) = mount else {
-            return finding(CHECK, Grade::Unknown, "no mount table to be read".into(), "");
-        };
-        let in_ram = matches!(mount.kind.as_str(), "tmpfs" | "ramfs" | "devtmpfs")
-            || mount.source.contains("zram")
-            || (mount.kind == "overlay" && self.is_upper_in_ram(mount));
-        let seen = format!("{} on {}", mount.kind, mount.point.display());
-        if in_ram {
-            let seen = seen + ", which lies in RAM and is gone with the power";
-            return finding(CHECK, Grade::Bad, seen, "Record below /var/lib, on a disk or card");
-        }
-        if mount.kind == "btrfs" {
-            let seen = seen + ", which copies on write: each commit costs the device 80 KiB";
-            let remedy = "flightrecd create sets NOCOW; a snapshot of the subvolume undoes it: \
-                          give it a subvolume of its own, or a raw partition";
-            return finding(CHECK, Grade::Warn, seen, remedy);
-        }
-        finding(CHECK, Grade::Ok, seen, "")
-    }
-
-    fn is_upper_in_ram(&self, overlay: &Mount) -> bool {
-        let upper = overlay.options.split(',').find_map(|option| option.strip_prefix("upperdir="));
-        // A layer that we cannot see is most likely in RAM: that is what live systems do.
-        upper.and_then(|upper| self.mount_of(Path::new(upper))).is_none_or(|mount| {
-            matches!(mount.kind.as_str(), "tmpfs" | "ramfs") || mount.source.contains("zram")
-        })
-    }
-
-    fn watchdog(&self) -> Finding {
-        const CHECK: &str = "watchdog";
-        const REMEDY: &str = "RuntimeWatchdogSec=1min in /etc/systemd/system.conf makes a machine \
-                              that hangs start again by itself";
-        let folder = "sys/class/watchdog/watchdog0";
-        if !self.root.join(folder).exists() {
-            return finding(CHECK, Grade::Warn, "no hardware watchdog".into(), "");
-        }
-        match self.text(&format!("{folder}/state")).as_deref() {
-            Some("active") => finding(CHECK, Grade::Ok, "active".into(), ""),
-            Some(_) => finding(CHECK, Grade::Warn, "there, and nobody feeds it".into(), REMEDY),
-            None => finding(CHECK, Grade::Unknown, "the kernel does not tell its state".into(), ""),
-        }
-    }
-
-    fn swap(&self) -> Finding {
-        const CHECK: &str = "swap";
-        let Some(text) = self.text("proc/swaps") else {
-            return finding(CHECK, Grade::Unknown, "no /proc/swaps".into(), "");
-        };
-        let swaps: Vec<&str> =
-            text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-        let is_card = |name: &str| name.trim_start_matches("/dev/").starts_with("mmcblk");
-        let on_card = swaps.iter().find(|swap| {
-            // A file lies where its mount does.
-            is_card(swap)
-                || (!swap.starts_with("/dev/")
-                    && self.mount_of(Path::new(swap)).is_some_and(|mount| is_card(&mount.source)))
-        });
-        match on_card {
-            Some(swap) => finding(
-                CHECK,
-                Grade::Warn,
-                format!("{swap} lies on a card: a full memory turns into hours of I/O wait"),
-                "Use zram, or limit what may grow (MemoryMax=)",
-            ),
-            None if swaps.is_empty() => finding(CHECK, Grade::Ok, "none".into(), ""),
-            None => finding(CHECK, Grade::Ok, swaps.join(", "), ""),
-        }
-    }
-
-    fn logs(&self) -> Finding {
-        const CHECK: &str = "logs";
-        const REMEDY: &str = "That saves the card; flightrec keeps the last minutes. To keep logs too: \
-             Storage=persistent in /etc/systemd/journald.conf";
-        if let Some(mount) = self.mount_of(Path::new("/var/log"))
-            && mount.point == Path::new("/var/log")
-            && (mount.kind == "tmpfs" || mount.source.contains("zram"))
-        {
-            let seen = "/var/log lies in RAM: what was not copied is gone with the power".into();
-            return finding(CHECK, Grade::Warn, seen, REMEDY);
-        }
-        let conf = self.text("etc/systemd/journald.conf").unwrap_or_default();
-        let storage = conf.lines().rev().find_map(|line| line.trim().strip_prefix("Storage="));
-        let persistent = match storage.unwrap_or("auto").trim() {
-            "persistent" => true,
-            "auto" => self.root.join("var/log/journal").is_dir(),
-            _ => false,
-        };
-        if persistent {
-            finding(CHECK, Grade::Ok, "the journal is kept on the disk".into(), "")
-        } else {
-            let seen = "the journal lies in RAM and is gone with the power".into();
-            finding(CHECK, Grade::Warn, seen, REMEDY)
-        }
-    }
-
-    fn panic(&self) -> Finding {
-        const CHECK: &str = "panic";
-        match self.text("proc/sys/kernel/panic").and_then(|text| text.parse::<i64>().ok()) {
-            Some(0) => finding(
-                CHECK,
-                Grade::Warn,
-                "a kernel that panics stands still for ever".into(),
-                "kernel.panic=10 in /etc/sysctl.d makes it start again",
-            ),
-            Some(_) => finding(CHECK, Grade::Ok, "a kernel that panics starts again".into(), ""),
-            None => finding(CHECK, Grade::Unknown, "kernel.panic cannot be read".into(), ""),
-        }
+    /// Name of the block device of a mount: by its number, for the source may be `/dev/root`; by
+    /// the source where the number is of the file system's own making, as on btrfs.
+    fn device_of(&self, mount: &Mount) -> String {
+        let by_number = fs::canonicalize(self.root.join("sys/dev/block").join(&mount.number));
+        let path = by_number.unwrap_or_else(|_| PathBuf::from(&mount.source));
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
-/// What the journal of ext4 costs because our writes change a time stamp: 12 KiB a commit.
-fn journal(mount: Option<&Mount>) -> Finding {
-    const CHECK: &str = "journal";
-    /// Measured, bytes.
-    const COMMIT_BYTES: u64 = 12 << 10;
-    /// We commit no more often while calm.
-    const OURS_S: u64 = 10;
-    const GOOD_S: u64 = 30;
-    let Some(mount) = mount.filter(|mount| mount.kind == "ext4") else {
-        return finding(CHECK, Grade::Ok, "no journal of ext4 below the recording".into(), "");
-    };
-    let given = mount.options.split(',').find_map(|option| option.strip_prefix("commit="));
-    let interval_s: u64 = given.and_then(|text| text.parse().ok()).filter(|s| *s > 0).unwrap_or(5);
-    let mb_per_day = 86_400 / interval_s.max(OURS_S) * COMMIT_BYTES / 1_000_000;
-    let seen = format!("commit={interval_s}: the journal adds {mb_per_day} MB a day to ours");
-    if interval_s < GOOD_S {
-        return finding(CHECK, Grade::Warn, seen, "Mount with commit=120 or more (/etc/fstab)");
-    }
-    finding(CHECK, Grade::Ok, seen, "")
-}
-
-/// What the recording itself tells.
-fn of_recording(file: &Path) -> Vec<Finding> {
-    let mut timeline = match crate::open(file, Depth::Headers) {
-        Ok((_, timeline)) => timeline,
-        Err(trouble) => {
-            let seen = trouble.message.lines().next().unwrap_or_default().to_owned();
-            let remedy = "flightrecd create makes one; the service does by itself";
-            return vec![finding("recording", Grade::Bad, seen, remedy)];
-        }
-    };
-    let recorder = if timeline.running.is_some() {
-        finding("recorder", Grade::Ok, "at work".into(), "")
-    } else {
-        let seen = "nobody records into it".into();
-        finding("recorder", Grade::Bad, seen, "systemctl enable --now flightrec")
-    };
-    vec![recorder, clock(&mut timeline)]
-}
-
-fn clock(timeline: &mut Timeline) -> Finding {
-    const CHECK: &str = "clock";
-    let newest = timeline.boots.len().checked_sub(1);
-    match newest.and_then(|boot| timeline.last_sample(boot)) {
-        Some((_, last)) if last.vitals.synced => {
-            finding(CHECK, Grade::Ok, "synchronised".into(), "")
-        }
-        Some(_) => finding(
-            CHECK,
-            Grade::Warn,
-            "not synchronised when the newest sample was taken: times are what the board believed"
-                .into(),
-            "timedatectl set-ntp true; the order of events does not depend on it",
-        ),
-        None => finding(CHECK, Grade::Unknown, "nothing was recorded yet".into(), ""),
-    }
+/// How often a day something happens that happens each `ns`.
+fn per_day(ns: u64) -> u64 {
+    (86_400_000_000_000 / ns.max(1)).max(1)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod table;
 pub fn run(wish: &Dump, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let format = if wish.json { Format::Json } else { wish.format };
     let names = names(&wish.show)?;
-    let (scan, timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (scan, timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     if timeline.recover.recording().superblock.is_none() {
         writeln!(
             output.remarks,
@@ -69,6 +69,12 @@ pub fn show(
                 window.chosen
             ),
         ));
+    }
+    if format != Format::Text {
+        // A table says it in its last lines.
+        for loss in losses(scan) {
+            writeln!(output.remarks, "flightrec: {loss}").unwrap_or_default();
+        }
     }
     if gone > 0 && format != Format::Text {
         writeln!(

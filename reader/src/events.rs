@@ -20,7 +20,7 @@ use crate::zone::Zone;
 /// Lists events.
 pub fn run(wish: &Events, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let wanted = Wanted::new(wish)?;
-    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     let zone = crate::dump::typing_zone(&mut timeline, &wish.zone);
     let choice = choice(wish, &mut timeline)?;
     let window = Window::find(&mut timeline, &choice, zone)?;

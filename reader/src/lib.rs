@@ -49,6 +49,8 @@ pub mod recover;
 pub mod scan;
 pub mod snapshot;
 pub mod status;
+#[cfg(target_os = "linux")]
+pub mod sys;
 pub mod timeline;
 pub mod top;
 pub mod units;
@@ -57,6 +59,7 @@ pub mod values;
 pub mod verdict;
 pub mod verify;
 pub mod views;
+pub mod wear;
 pub mod window;
 pub mod zone;
 
@@ -69,6 +72,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::outcome::{Outcome, Trouble};
+use crate::progress::{Steps, Tell};
 use crate::recording::Recording;
 use crate::recover::Recover;
 use crate::scan::{Depth, Scan};
@@ -110,20 +114,36 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
 }
 
 /// Puts what is in a recording in order.
-pub fn order(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let scan = Scan::of(&recording, depth)?;
+pub fn order(
+    recording: Recording,
+    depth: Depth,
+    tell: &mut Tell<'_>,
+) -> Result<(Scan, Timeline), Trouble> {
+    let scan = Scan::of(&recording, depth, tell)?;
     let timeline = Timeline::new(&scan, Recover::new(recording));
     Ok((scan, timeline))
 }
 
 /// Opens a recording, orders it, and asks whether a recorder is at work on it.
-pub fn open(path: &Path, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    opened(Recording::open(path)?, depth)
+pub fn open(
+    path: &Path,
+    depth: Depth,
+    output: &mut Output<'_>,
+) -> Result<(Scan, Timeline), Trouble> {
+    open_by(|tell| Recording::open(path, tell), depth, output)
 }
 
-/// The same with a recording that is open already.
-pub fn opened(recording: Recording, depth: Depth) -> Result<(Scan, Timeline), Trouble> {
-    let (scan, mut timeline) = order(recording, depth)?;
+/// The same with a recording that `open` opens.
+pub fn open_by(
+    open: impl FnOnce(&mut Tell<'_>) -> Result<Recording, Trouble>,
+    depth: Depth,
+    output: &mut Output<'_>,
+) -> Result<(Scan, Timeline), Trouble> {
+    let mut steps = Steps::default();
+    let mut tell = |what, done, total| steps.at((what, done, total), output);
+    let ordered = open(&mut tell).and_then(|recording| order(recording, depth, &mut tell));
+    steps.done(output);
+    let (scan, mut timeline) = ordered?;
     if let Some(boot_id) = holder::current_boot_id()
         && timeline.recover.recording().snapshot.is_none()
     {

@@ -90,6 +90,21 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// The medium refused all of it.
+    #[must_use]
+    pub fn unreadable(path: &Path, bytes: u64) -> Self {
+        let shown = crate::views::text::escape(&path.to_string_lossy());
+        Self::new(
+            Outcome::Failed,
+            format!(
+                "{shown} cannot be read: the medium refused each of its {bytes} bytes.\n\
+                 What the kernel says of it: `dmesg`. Another card reader, or another slot, may do."
+            ),
+        )
+    }
+}
+
 impl From<io::Error> for Trouble {
     /// Only writing our own output comes here; reading a recording never fails as a whole.
     fn from(error: io::Error) -> Self {

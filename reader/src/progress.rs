@@ -8,6 +8,35 @@ use crate::zone::Stopwatch;
 /// Often enough to look alive, seldom enough for a serial line.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// Some of a long work is done: what it is, bytes done, bytes in all.
+pub type Tell<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
+
+/// For work that nobody watches.
+pub fn nobody(_: &'static str, _: u64, _: u64) {}
+
+/// Long work in several steps, each with a line of its own.
+#[derive(Debug, Default)]
+pub struct Steps(Option<Progress>);
+
+impl Steps {
+    /// As far as this is the work.
+    pub fn at(&mut self, (what, done, total): (&'static str, u64, u64), output: &mut Output<'_>) {
+        let now = self.0.get_or_insert_with(|| Progress::new(what, total));
+        if now.what != what {
+            now.done(output);
+            *now = Progress::new(what, total);
+        }
+        now.at(done, output);
+    }
+
+    /// Takes the line away.
+    pub fn done(&self, output: &mut Output<'_>) {
+        if let Some(now) = &self.0 {
+            now.done(output);
+        }
+    }
+}
+
 /// One line that is written over and over.
 #[derive(Debug)]
 pub struct Progress {

@@ -12,9 +12,13 @@ use flightrec_format::superblock::{self, NotASuperblock, Superblock};
 use crate::medium;
 pub use crate::medium::Medium;
 use crate::outcome::{Outcome, Trouble};
+use crate::progress::Tell;
 
 /// Slots read at once while scanning.
 pub const CHUNK_SLOTS: usize = 64;
+
+/// Slots between two words on how far a search is.
+const TELL_SLOTS: u64 = 256;
 
 /// An open recording and its superblock.
 #[derive(Debug)]
@@ -47,13 +51,18 @@ pub const SLOT_SIZE_U64: u64 = 4096;
 
 impl Recording {
     /// Opens the recording at `path` and finds its superblock (B1 - B4).
-    pub fn open(path: &Path) -> Result<Self, Trouble> {
+    pub fn open(path: &Path, tell: &mut Tell<'_>) -> Result<Self, Trouble> {
         let (file, len) = medium::open(path)?;
-        Self::on(Box::new(file), len, path)
+        Self::on(Box::new(file), len, path, tell)
     }
 
     /// Finds the superblock on a medium of `len` bytes; `path` is its name in messages.
-    pub fn on(medium: Box<dyn Medium>, len: u64, path: &Path) -> Result<Self, Trouble> {
+    pub fn on(
+        medium: Box<dyn Medium>,
+        len: u64,
+        path: &Path,
+        tell: &mut Tell<'_>,
+    ) -> Result<Self, Trouble> {
         let mut recording = Self {
             medium,
             path: path.to_owned(),
@@ -68,7 +77,7 @@ impl Recording {
         if len == 0 {
             return Err(recording.refuse("it is empty (0 bytes)"));
         }
-        recording.find_superblock()?;
+        recording.find_superblock(tell)?;
         if let Some(superblock) = &recording.superblock {
             recording.slots = superblock.geometry.size / SLOT_SIZE_U64;
         }
@@ -194,7 +203,7 @@ impl Recording {
         }
     }
 
-    fn find_superblock(&mut self) -> Result<(), Trouble> {
+    fn find_superblock(&mut self, tell: &mut Tell<'_>) -> Result<(), Trouble> {
         let last = (self.len / SLOT_SIZE_U64).saturating_sub(1);
         let mut copies = Copies::default();
         let mut slot = [0; SLOT_SIZE];
@@ -206,6 +215,9 @@ impl Recording {
         if copies.good.is_empty() {
             let mut head = [0; 8];
             for index in 0..self.len / SLOT_SIZE_U64 {
+                if index % TELL_SLOTS == 0 {
+                    tell("looking for a superblock", offset_of(index), self.len);
+                }
                 if self.read(offset_of(index), &mut head).is_ok()
                     && head == superblock::MAGIC
                     && self.read(offset_of(index), &mut slot).is_ok()

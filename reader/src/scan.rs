@@ -14,7 +14,8 @@ use flightrec_format::salvage::Mark;
 use flightrec_format::superblock;
 
 use crate::outcome::Trouble;
-use crate::recording::{CHUNK_SLOTS, Recording, has_magic};
+use crate::progress::Tell;
+use crate::recording::{CHUNK_SLOTS, Recording, has_magic, offset_of};
 use crate::recover::Inflater;
 pub use crate::verdict::Verdict;
 
@@ -102,16 +103,15 @@ pub struct Scan {
 
 impl Scan {
     /// Looks at every slot (V1).
-    pub fn of(recording: &Recording, depth: Depth) -> Result<Self, Trouble> {
+    pub fn of(recording: &Recording, depth: Depth, tell: &mut Tell<'_>) -> Result<Self, Trouble> {
         let mut scan = Self::default();
         let recording_id = match &recording.superblock {
             Some(superblock) => superblock.recording_id,
-            None => commonest_id(recording)
-                .ok_or_else(|| recording.refuse_outside("no superblock and no frame is in it"))?,
+            None => commonest_id(recording, tell)?,
         };
         let mut judge = Judge { recording, recording_id, inflater: Inflater::default(), depth };
         let mut owner: Option<Owner> = None;
-        each_slot(recording, |slot, bytes| {
+        each_slot(recording, ("reading", tell), |slot, bytes| {
             if owner.as_ref().is_some_and(|owner| slot >= owner.end) {
                 owner = None;
             }
@@ -195,7 +195,11 @@ impl Scan {
 }
 
 /// Hands every slot that is there to `take`, front to back.
-fn each_slot(recording: &Recording, mut take: impl FnMut(u64, Option<&[u8]>)) {
+fn each_slot(
+    recording: &Recording,
+    (what, tell): (&'static str, &mut Tell<'_>),
+    mut take: impl FnMut(u64, Option<&[u8]>),
+) {
     let mut buffer = vec![0; CHUNK_SLOTS * SLOT_SIZE];
     let step = u64::try_from(CHUNK_SLOTS).unwrap_or(1);
     let present = recording.slots_present();
@@ -205,6 +209,7 @@ fn each_slot(recording: &Recording, mut take: impl FnMut(u64, Option<&[u8]>)) {
         let part = buffer.get_mut(..count * SLOT_SIZE).unwrap_or_default();
         recording.read_slots(first, part, &mut take);
         first += step;
+        tell(what, offset_of(first.min(present)), offset_of(present));
     }
 }
 
@@ -322,11 +327,13 @@ impl Judge<'_> {
 const IDS_MAX: usize = 1000;
 
 /// B2: the recording id that most whole frames bear, for want of a superblock.
-fn commonest_id(recording: &Recording) -> Option<[u8; 16]> {
+fn commonest_id(recording: &Recording, tell: &mut Tell<'_>) -> Result<[u8; 16], Trouble> {
+    let mut readable = false;
     let mut votes: Vec<([u8; 16], u64)> = Vec::new();
     let mut payload = Vec::new();
-    each_slot(recording, |slot, bytes| {
+    each_slot(recording, ("looking for frames", tell), |slot, bytes| {
         let Some(bytes) = bytes else { return };
+        readable = true;
         let Ok(header) = Header::read(bytes) else { return };
         if crate::recover::payload(recording, slot, &header, &mut payload).is_ok() {
             if let Some((_, votes)) = votes.iter_mut().find(|(id, _)| *id == header.recording_id) {
@@ -337,5 +344,12 @@ fn commonest_id(recording: &Recording) -> Option<[u8; 16]> {
         }
     });
     // The last of equal ones would win, and it ought to be the first.
-    votes.into_iter().rev().max_by_key(|(_, votes)| *votes).map(|(id, _)| id)
+    let winner = votes.into_iter().rev().max_by_key(|(_, votes)| *votes);
+    winner.map(|(id, _)| id).ok_or_else(|| {
+        if readable || recording.slots_present() == 0 {
+            recording.refuse_outside("no superblock and no frame is in it")
+        } else {
+            Trouble::unreadable(recording.path(), recording.len())
+        }
+    })
 }

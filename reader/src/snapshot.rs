@@ -21,6 +21,7 @@ use crate::medium;
 use crate::out;
 use crate::outcome::{Outcome, Trouble};
 use crate::play::{Item, Part, Seen, play};
+use crate::progress::Tell;
 use crate::recording::Recording;
 use crate::scan::{Depth, Scan};
 use crate::snapshot::folder::Target;
@@ -43,7 +44,7 @@ pub fn run(wish: &Snapshot, output: &mut Output<'_>) -> Result<Outcome, Trouble>
     if let Some(out) = &wish.output {
         out::check(out, &wish.file, "recording", wish.force)?;
     }
-    let (scan, mut timeline) = open(&wish.file)?;
+    let (scan, mut timeline) = open(&wish.file, output)?;
     let Some(superblock) = timeline.recover.recording().superblock else {
         return Err(headless(&wish.file));
     };
@@ -87,13 +88,19 @@ pub fn run(wish: &Snapshot, output: &mut Output<'_>) -> Result<Outcome, Trouble>
 }
 
 /// Opens a recording with what its recorder could take away first already copied.
-fn open(path: &Path) -> Result<(Scan, Timeline), Trouble> {
-    let mut recording = Recording::open(path)?;
-    if let Some(range) = recording.superblock.and_then(|own| frozen::range(&own.geometry)) {
-        let (file, len) = medium::open(path)?;
-        recording = Recording::on(Box::new(Frozen::of(file, range)), len, path)?;
-    }
-    crate::opened(recording, Depth::Headers)
+fn open(path: &Path, output: &mut Output<'_>) -> Result<(Scan, Timeline), Trouble> {
+    let open = |tell: &mut Tell<'_>| {
+        let recording = Recording::open(path, tell)?;
+        match recording.superblock.and_then(|own| frozen::range(&own.geometry)) {
+            None => Ok(recording),
+            Some(range) => {
+                let (file, len) = medium::open(path)?;
+                let frozen = Frozen::of(Box::new(file), range);
+                Recording::on(Box::new(frozen), len, path, tell)
+            }
+        }
+    };
+    crate::open_by(open, Depth::Headers, output)
 }
 
 /// What will be written.

@@ -1,19 +1,27 @@
 //! `flightrec status`: does the recorder work, what is kept, what does it cost, and what would be
 //! lost if power went now?
 //!
-//! Everything is read from the recording, and the time since boot from the kernel: the recorder is
-//! not asked, so that one that hangs is seen as such.
+//! Everything is read from the recording, and from the kernel: the time since boot, and what the
+//! recorder's process uses. The recorder is not asked, so that one that hangs is seen as such.
 
+#[cfg(target_os = "linux")]
+use std::path::Path;
+
+use flightrec_format::event::EventKind;
 use flightrec_format::facts::RunFacts;
+use flightrec_format::place::Area;
 
 use crate::Output;
 use crate::args::{ShortFormat, Status as Wish};
 use crate::export::json;
+use crate::holder::process::Process;
+use crate::merge::{Joined, Merge};
 use crate::outcome::{Outcome, Trouble};
-use crate::scan::{Depth, Scan};
-use crate::timeline::Timeline;
-use crate::views::header::BootSummary;
+use crate::scan::{Depth, Frame, Scan};
+use crate::timeline::{Run, Timeline};
+use crate::views::header::age_bound_s;
 use crate::views::text::escape;
+use crate::wear::Below;
 use crate::zone;
 
 /// What a run of the recorder has come to.
@@ -23,14 +31,21 @@ pub struct Status {
     pub size_bytes: u64,
     /// Whether a recorder is at work on it.
     pub running: bool,
+    /// Its process, if it may be looked at.
+    pub process: Option<Process>,
     /// Ordinal of the newest boot.
     pub boot: u32,
     /// Its facts.
     pub facts: Option<RunFacts>,
+    /// Time between samples, ms.
+    pub interval_ms: u64,
     /// Age of the newest durable sample, s; `None` if it is of another boot than the present one.
     pub newest_age_s: Option<u64>,
-    /// How much newer than the newest durable sample others may be at a cut, s.
+    /// How much newer than the newest durable sample others may be at a cut, s: never less than
+    /// its age.
     pub at_most_lost_s: Option<u64>,
+    /// For how long a commit has been overdue, s: the disk is stuck, or the recorder is.
+    pub overdue_s: Option<u64>,
     /// Recorded time that is kept, s.
     pub kept_s: u64,
     /// The same when the history comes round, if it has not yet: extrapolated.
@@ -39,23 +54,34 @@ pub struct Status {
     pub measured_s: u64,
     /// Bytes a day that the recorder writes.
     pub ours_per_day: Option<u64>,
-    /// Bytes a day that reach the device, the journal's share included: estimated.
+    /// Bytes a day that reach the device, the file system's share included: estimated.
     pub device_per_day: Option<u64>,
     /// Level of the write budget, percent.
     pub budget_percent: Option<u64>,
     /// Readings of the recorder about itself: name, value.
     pub own: Vec<(&'static str, u64)>,
-    /// Sources that stopped answering in the newest run.
-    pub lost_sources: Vec<String>,
+    /// Sources that stopped answering in the newest run, and why.
+    pub lost_sources: Vec<Lost>,
+}
+
+/// A source that does not answer any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lost {
+    /// Its name.
+    pub source: String,
+    /// What the kernel said, in words.
+    pub reason: String,
 }
 
 /// What the budget holds when full, KiB (design: 350 MB).
 const BUDGET_KIB: u64 = 350_000_000 / 1024;
-/// A journal commit of ext4 because of our file's time stamp, bytes: measured.
-const JOURNAL_COMMIT_BYTES: u64 = 12 << 10;
-/// How often ext4 commits if `commit=` is not given, s.
-const JOURNAL_COMMIT_S: u64 = 5;
 const DAY_S: u64 = 86_400;
+const DAY_NS: u64 = DAY_S * 1_000_000_000;
+/// A commit that is due is given so much time to land before it is called overdue, s.
+const GRACE_S: u64 = 2;
+/// Slots of the newest run's history that are searched for sources that were lost: three hours of
+/// a busy machine. What was lost earlier is told by `dump`, which takes its time.
+const SEARCHED_SLOTS: u64 = 384;
 
 /// The recorder's series that are shown, and their names here.
 const OWN: [(u16, &str); 9] = [
@@ -69,10 +95,15 @@ const OWN: [(u16, &str); 9] = [
     (15, "major_faults"),
     (293, "slow_age_s"),
 ];
+const COMMITS: u16 = 7;
+const WRITTEN: u16 = 16;
 
 /// Shows it.
 pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    // Before the recording is read: what lands meanwhile makes the newest sample younger, not a
+    // commit overdue.
+    let now_ms = zone::boottime_ms();
+    let (scan, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     if timeline.recover.recording().snapshot.is_some() {
         let shown = escape(&wish.file.to_string_lossy());
         return Err(Trouble::new(
@@ -83,7 +114,7 @@ pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
             ),
         ));
     }
-    let status = Status::of(&scan, &mut timeline).ok_or_else(|| timeline.nothing())?;
+    let status = Status::of(&scan, &mut timeline, now_ms).ok_or_else(|| timeline.nothing())?;
     if wish.json || wish.format == ShortFormat::Json {
         writeln!(output.data, "{}", status.json())?;
     } else {
@@ -95,46 +126,52 @@ pub fn run(wish: &Wish, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
 }
 
 impl Status {
-    /// Looks at the newest boot and its newest run; `None`: nothing was recorded yet.
-    pub fn of(scan: &Scan, timeline: &mut Timeline) -> Option<Self> {
-        let boots = 0..timeline.boots.len();
-        let summaries: Vec<BootSummary> =
-            boots.filter_map(|boot| BootSummary::of(timeline, boot)).collect();
-        let newest = summaries.iter().rfind(|summary| summary.bounds.is_some())?;
-        let (run, last) = timeline.last_sample(newest.index)?;
-        let first = timeline.first_in_run((newest.index, run), 0, |_| true)?;
-        let own = |series| last.machine(series);
-        let measured_s = seconds(last.time_ns.saturating_sub(first.time_ns));
-        let per_day = |bytes: u64| {
-            let day = u128::from(bytes) * u128::from(DAY_S) / u128::from(measured_s);
-            u64::try_from(day).unwrap_or(u64::MAX)
-        };
-        let written = own(16).map(|units| units.saturating_mul(4096));
-        let ours_per_day = written.filter(|_| measured_s > 0).map(per_day);
-        let facts = newest.facts.clone();
-        let kept_s: u64 = summaries.iter().map(|boot| seconds(boot.recorded_ns())).sum();
-        let now_ms = newest.current.then(zone::boottime_ms).flatten();
+    /// Looks at the newest boot and its newest run, at boot time `now_ms` of this machine; `None`:
+    /// nothing was recorded yet. Of everything else only headers are read.
+    pub fn of(scan: &Scan, timeline: &mut Timeline, now_ms: Option<u64>) -> Option<Self> {
+        let (boot, (run, last)) = (0..timeline.boots.len())
+            .rev()
+            .find_map(|boot| timeline.last_sample(boot).map(|newest| (boot, newest)))?;
+        let facts = timeline.facts(boot);
+        let running = timeline.running == Some(boot);
+        let rates = Rates::of(timeline, (boot, run), &last)?;
+        let kept_s = kept_s(timeline);
+        let now_ms = now_ms.filter(|_| timeline.current == Some(boot));
+        let newest_age_s =
+            now_ms.map(|now| seconds((u128::from(now) * 1_000_000).saturating_sub(last.time_ns)));
+        let doubtful_commits = timeline.run(boot, run)?.doubtful_commits;
+        let bound_s = facts.as_ref().map(|facts| age_bound_s(&last, facts, doubtful_commits));
+        let late_s = newest_age_s.zip(bound_s).map(|(age, bound)| age.saturating_sub(bound));
+        let device = facts.as_ref().map(Below::of_facts).and_then(|below| {
+            let extra = below.extra_per_day(rates.commits_per_day?)?;
+            Some(rates.bytes_per_day?.saturating_add(extra))
+        });
+        let process = process(timeline).filter(|_| running);
+        let age_s = process.as_ref().map_or(u64::MAX, |process| process.age_s);
         Some(Self {
             size_bytes: timeline.recover.recording().len(),
-            running: timeline.running == Some(newest.index),
-            boot: newest.ordinal,
-            newest_age_s: now_ms
-                .map(|now| seconds((u128::from(now) * 1_000_000).saturating_sub(last.time_ns))),
-            at_most_lost_s: newest.age_bound_s(),
+            running,
+            process,
+            boot: timeline.boots.get(boot)?.ordinal,
+            interval_ms: last.interval_ns / 1_000_000,
+            newest_age_s,
+            at_most_lost_s: bound_s.map(|bound| bound.max(newest_age_s.unwrap_or(0))),
+            // A recorder that has just begun has none that was due.
+            overdue_s: late_s.filter(|late| running && *late > GRACE_S && *late < age_s),
             kept_s,
             kept_later_s: later(scan, timeline, kept_s),
-            measured_s,
-            ours_per_day,
-            device_per_day: ours_per_day.zip(journal_per_day(facts.as_ref())).map(|(a, b)| a + b),
+            measured_s: rates.measured_s,
+            ours_per_day: rates.bytes_per_day,
+            device_per_day: device,
             budget_percent: last.budget_kib().map(|kib| u64::from(kib) * 100 / BUDGET_KIB),
             own: OWN
                 .iter()
                 .filter_map(|(series, name)| {
                     let scale = if *series == 13 { 4096 } else { 1 };
-                    Some((*name, own(*series)?.saturating_mul(scale)))
+                    Some((*name, last.machine(*series)?.saturating_mul(scale)))
                 })
                 .collect(),
-            lost_sources: lost_sources(timeline, newest.index, run),
+            lost_sources: lost_sources(timeline, (boot, run)),
             facts,
         })
     }
@@ -147,15 +184,17 @@ impl Status {
             parts.push("Nobody records here".to_owned());
         } else if let Some(age_s) = self.newest_age_s {
             let bound = self.at_most_lost_s.map(|bound| format!(", at most {bound} s lost"));
+            let overdue = self.overdue_s.map(|late| format!(", a commit is {late} s overdue"));
             parts.push(format!(
-                "If power went now: newest durable sample {age_s} s old{}",
+                "If power went now: newest durable sample {age_s} s old{}{}",
+                overdue.unwrap_or_default(),
                 bound.unwrap_or_default()
             ));
         }
         parts.push(format!("{} kept", days(self.kept_s)));
         if let Some(ours) = self.ours_per_day {
             let device =
-                self.device_per_day.map(|device| format!(", about {} on the device", mb(device)));
+                self.device_per_day.map(|device| format!(", {} on the device", mb(device)));
             parts.push(format!("{} MB/day ours{}", mb(ours), device.unwrap_or_default()));
         }
         if let Some(percent) = self.budget_percent {
@@ -176,6 +215,9 @@ impl Status {
         for (name, value) in [
             ("newest_age_s", self.newest_age_s),
             ("at_most_lost_s", self.at_most_lost_s),
+            ("overdue_s", self.overdue_s),
+            ("interval_ms", Some(self.interval_ms)),
+            ("commit_ms", self.facts.as_ref().map(|facts| facts.commit_ns / 1_000_000)),
             ("kept_s", Some(self.kept_s)),
             ("kept_later_s", self.kept_later_s),
             ("measured_s", Some(self.measured_s)),
@@ -191,7 +233,24 @@ impl Status {
             self.own.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         out.push_str(&own.join(","));
         out.push('}');
-        let lost = self.lost_sources.iter().map(String::as_str);
+        if let Some(process) = &self.process {
+            put!(
+                &mut out,
+                ",\"process\":{{\"pid\":{},\"age_s\":{},\"cpu_ms\":{},\"resident_bytes\":{},\
+                 \"locked_bytes\":{},\"locked_limit_bytes\":{},\"threads\":{},\"nice\":{},\
+                 \"oom_score_adj\":{}}}",
+                process.pid,
+                process.age_s,
+                process.cpu_ms,
+                process.resident_bytes,
+                process.locked_bytes,
+                process.locked_limit_bytes.map_or_else(|| "null".to_owned(), |b| b.to_string()),
+                process.threads,
+                process.nice,
+                process.oom_score_adj
+            );
+        }
+        let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());
         texts(&mut out, "missing", self.of_fact("missing"));
         texts(&mut out, "absent", self.of_fact("absent").flat_map(|text| text.split(", ")));
         texts(&mut out, "lost_sources", lost);
@@ -229,28 +288,82 @@ fn later(scan: &Scan, timeline: &Timeline, kept_s: u64) -> Option<u64> {
         .then(|| u64::try_from(u128::from(kept_s) * slots / used).unwrap_or(u64::MAX))
 }
 
-/// Bytes a day that the file system's journal adds; `None` where nobody has measured it.
-fn journal_per_day(facts: Option<&RunFacts>) -> Option<u64> {
-    let facts = facts?;
-    match facts.get("file_system") {
-        None | Some("") => Some(0),
-        Some("ext4") => {
-            let interval_s = facts.get("commit_s").and_then(|text| text.parse().ok());
-            let interval_s: u64 = interval_s.filter(|s| *s > 0).unwrap_or(JOURNAL_COMMIT_S);
-            let interval_s = interval_s.max(facts.commit_ns / 1_000_000_000);
-            Some(DAY_S / interval_s.max(1) * JOURNAL_COMMIT_BYTES)
-        }
-        Some(_) => None,
+/// What the newest run writes.
+struct Rates {
+    measured_s: u64,
+    bytes_per_day: Option<u64>,
+    commits_per_day: Option<u64>,
+}
+
+impl Rates {
+    /// From two samples of one run, a day apart at most: what was overwritten since does not count.
+    fn of(timeline: &mut Timeline, at: (usize, usize), last: &Joined) -> Option<Self> {
+        let from = last.tick.saturating_sub(DAY_NS / last.interval_ns.max(1));
+        let first = timeline.first_in_run(at, from, |_| true)?;
+        let measured_s = seconds(last.time_ns.saturating_sub(first.time_ns));
+        let per_day = |series: u16, scale: u64| {
+            let grown = last.machine(series)?.checked_sub(first.machine(series)?)?;
+            let day = u128::from(grown) * u128::from(scale) * u128::from(DAY_S);
+            let day = day.checked_div(u128::from(measured_s))?;
+            Some(u64::try_from(day).unwrap_or(u64::MAX))
+        };
+        let (bytes_per_day, commits_per_day) = (per_day(WRITTEN, 4096), per_day(COMMITS, 1));
+        Some(Self { measured_s, bytes_per_day, commits_per_day })
     }
 }
 
-fn lost_sources(timeline: &mut Timeline, boot: usize, run: usize) -> Vec<String> {
-    use flightrec_format::event::EventKind;
-    let mut lost = Vec::new();
-    for told in timeline.events_from(boot, run, 0) {
-        lost.retain(|source| *source != told.event.text);
-        if told.event.kind == EventKind::SOURCE_LOST {
-            lost.push(told.event.text);
+/// Recorded time in all runs, as the headers of their frames tell.
+fn kept_s(timeline: &Timeline) -> u64 {
+    let of_run = |run: &Run| {
+        let frames = run.frames.iter().filter(|frame| frame.area != Area::Archive);
+        let (first, last) = frames.fold((u64::MAX, 0), |(first, last), frame| {
+            (first.min(frame.first_tick), last.max(frame.last_tick))
+        });
+        u128::from(last.saturating_sub(first)).saturating_mul(u128::from(run.interval_ns))
+    };
+    let runs = timeline.boots.iter().flat_map(|boot| &boot.runs);
+    seconds(runs.map(of_run).fold(0, u128::saturating_add))
+}
+
+#[cfg(target_os = "linux")]
+fn process(timeline: &Timeline) -> Option<Process> {
+    let pid = crate::holder::pid_of_holder(timeline.recover.recording())?;
+    Process::of(Path::new("/proc"), pid)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process(_: &Timeline) -> Option<Process> {
+    None
+}
+
+fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
+    let mut lost: Vec<Lost> = Vec::new();
+    let frames = timeline.run(at.0, at.1).map(|run| run.frames.as_slice()).unwrap_or_default();
+    let history = frames.iter().filter(|frame| frame.area == Area::History);
+    let sealed = history.clone().map(|frame| frame.last_tick).max();
+    let mut slots = 0;
+    let newest = history.rev().take_while(|frame| {
+        slots += u64::from(frame.slots);
+        slots <= SEARCHED_SLOTS
+    });
+    // What is sealed has its events with it; of the tail only what is newer counts.
+    let open = frames.iter().filter(|frame| {
+        frame.area == Area::Tail && sealed.is_none_or(|sealed| frame.last_tick > sealed)
+    });
+    let mut searched: Vec<Frame> = newest.chain(open).copied().collect();
+    searched.sort_by_key(|frame| frame.first_tick);
+    let mut merge = Merge::new(&searched, 0, u64::MAX);
+    while merge.next(&mut timeline.recover).is_some() {}
+    for told in merge.events_until(u64::MAX) {
+        let source = told.event.text;
+        let is_lost = told.event.kind == EventKind::SOURCE_LOST;
+        if is_lost || told.event.kind == EventKind::SOURCE_FOUND {
+            lost.retain(|lost| lost.source != source);
+        }
+        if is_lost {
+            let errno = told.event.arguments.first().and_then(|errno| i32::try_from(*errno).ok());
+            let reason = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
+            lost.push(Lost { source, reason: reason.unwrap_or_default() });
         }
     }
     lost
@@ -278,3 +391,6 @@ pub fn days(s: u64) -> String {
 pub fn mb(bytes: u64) -> u64 {
     bytes.div_ceil(1_000_000)
 }
+
+#[cfg(test)]
+mod tests;

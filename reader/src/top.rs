@@ -31,7 +31,7 @@ struct Found {
 
 /// Shows the processes and units at a moment.
 pub fn run(wish: &Top, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers)?;
+    let (_, mut timeline) = crate::open(&wish.file, Depth::Headers, output)?;
     let typed = crate::dump::typing_zone(&mut timeline, &wish.zone);
     let choice = WindowChoice {
         at: wish.at.clone(),

@@ -38,7 +38,7 @@ struct Findings {
 
 /// Checks everything.
 pub fn run(wish: &Verify, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
-    let (scan, mut timeline) = crate::open(&wish.file, Depth::Whole)?;
+    let (scan, mut timeline) = crate::open(&wish.file, Depth::Whole, output)?;
     let parts: Vec<Part> = (0..timeline.boots.len())
         .flat_map(|boot| {
             let runs = timeline.boots.get(boot).map_or(0, |boot| boot.runs.len());

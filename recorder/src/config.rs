@@ -23,6 +23,8 @@ pub struct Config {
     pub interval_ns: u64,
     /// Time between commits while all is calm.
     pub commit_ns: u64,
+    /// Whether the owner has set it: then no file system makes it another.
+    pub commit_is_given: bool,
     /// Time between commits while the machine is dying.
     pub commit_dying_ns: u64,
     /// Significant bits kept of each change of a reading (spec 7.1); 0: all.
@@ -41,6 +43,7 @@ impl Default for Config {
             recording: PathBuf::from("/var/lib/flightrec/recording.frec"),
             interval_ns: 1_000_000_000,
             commit_ns: 10_000_000_000,
+            commit_is_given: false,
             commit_dying_ns: 1_000_000_000,
             precision: 0,
             size_bytes: 64 << 20,
@@ -124,6 +127,7 @@ const KEYS: &[Key] = &[
         show: |config| quoted(&show_duration(config.commit_ns)),
         set: |config, value| {
             config.commit_ns = commit_ns(&take::<String>(value)?)?;
+            config.commit_is_given = true;
             Ok(())
         },
     },
@@ -249,6 +253,7 @@ impl Config {
         if self.commit_ns < self.interval_ns {
             complain("commit", format!("it is below the interval of {interval}"));
             self.commit_ns = Self::default().commit_ns.max(self.interval_ns);
+            self.commit_is_given = false;
         }
         if self.commit_dying_ns < self.interval_ns {
             complain("commit_dying", format!("it is below the interval of {interval}"));

@@ -44,6 +44,7 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     let mount = format!("{} {}", place.mount_point.display(), place.options);
     tell("mount", Some(mount.trim().to_owned()));
     tell("commit_s", place.commit_s.map(|seconds| seconds.to_string()));
+    tell("journal", place.has_journal.filter(|has| !has).map(|_| "none".to_owned()));
     let hardware = Hardware { root, disk: place.disk.as_deref() };
     tell("mounts", hardware.mounts());
     tell("scheduler", hardware.scheduler());

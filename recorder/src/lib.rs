@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod args;
 pub mod budget;
+pub mod cadence;
 pub mod census;
 pub mod clock;
 pub mod committer;

@@ -58,6 +58,8 @@ pub struct Place {
     pub free_bytes: u64,
     /// Seconds between journal commits, where the owner has set them.
     pub commit_s: Option<u32>,
+    /// Whether ext4 keeps a journal; `None`: it is not ext4, or it does not tell.
+    pub has_journal: Option<bool>,
     /// Where a recording would be safer, if this place is in RAM and we see one.
     pub better: Option<PathBuf>,
 }
@@ -106,6 +108,7 @@ fn on_device(path: &Path, number: u64) -> Place {
         disk,
         free_bytes: 0,
         commit_s: None,
+        has_journal: None,
         better: None,
     }
 }
@@ -116,6 +119,7 @@ fn on_file_system(path: &Path, mounts: &[MountInfo]) -> io::Result<Place> {
     let mount = mount_of(&dir, mounts);
     let (device, disk) = mount.map_or((None, None), |mount| device_of(mount, Path::new("/sys")));
     let kind = kind_of(status.magic, mount, device.as_deref(), mounts);
+    let has_journal = device.as_deref().filter(|_| kind == Kind::Ext4).and_then(has_journal);
     let commit = mount.and_then(|mount| mount.super_options.get("commit")?.as_ref()?.parse().ok());
     Ok(Place {
         path: path.to_owned(),
@@ -127,6 +131,7 @@ fn on_file_system(path: &Path, mounts: &[MountInfo]) -> io::Result<Place> {
         disk,
         free_bytes: status.free_bytes,
         commit_s: commit,
+        has_journal,
         better: None,
     })
 }
@@ -245,6 +250,12 @@ fn names_of(sys_root: &Path, number: &str) -> (Option<String>, Option<String>) {
     };
     let disk = if path.join("partition").exists() { path.parent() } else { Some(path.as_path()) };
     (name(&path), disk.and_then(name))
+}
+
+/// Whether ext4 on this device keeps a journal: how it writes data beside it is told only then.
+fn has_journal(device: &str) -> Option<bool> {
+    let text = fs::read_to_string(format!("/proc/fs/ext4/{device}/options")).ok()?;
+    Some(text.lines().any(|line| line.starts_with("data=")))
 }
 
 /// Whether a block device is made of RAM.

@@ -87,14 +87,18 @@ fn text_len(file: &File) -> io::Result<usize> {
 
 /// The lines of a text, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = memchr::memchr_iter(b'\n', text).chain(std::iter::once(text.len()));
-    let mut begin = 0;
-    let lines = ends.map(move |end| {
-        let line = text.get(begin..end).unwrap_or_default();
-        begin = end + 1;
-        line
-    });
-    lines.filter(|line| !line.is_empty())
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, behind) = rest.split_at_checked(end)?;
+            rest = behind.get(1..).unwrap_or_default();
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
 }
 
 /// What stands between blanks.
@@ -114,6 +118,40 @@ pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn is_blank(byte: u8) -> bool {
     byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\n')
 }
+
+/// What stands between blanks, as [`number`] reads it: one walk instead of two.
+pub fn numbers(line: &[u8]) -> impl Iterator<Item = Option<u64>> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        while let Some((byte, behind)) = rest.split_first()
+            && is_blank(*byte)
+        {
+            rest = behind;
+        }
+        let begin = rest;
+        let mut value = 0_u64;
+        while let Some((byte, behind)) = rest.split_first() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            rest = behind;
+        }
+        let len = begin.len() - rest.len();
+        if rest.first().is_none_or(|byte| is_blank(*byte)) && len < DIGITS_SAFE {
+            return (len > 0).then_some(Some(value));
+        }
+        // No number, or one that may not fit.
+        let end = begin.iter().position(|byte| is_blank(*byte)).unwrap_or(begin.len());
+        let (field, behind) = begin.split_at_checked(end)?;
+        rest = behind;
+        Some(number(field))
+    })
+}
+
+/// Fewer digits than this always fit.
+const DIGITS_SAFE: usize = 20;
 
 /// A decimal number; one that does not fit is the largest that does.
 #[must_use]

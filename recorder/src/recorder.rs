@@ -29,6 +29,10 @@ pub struct Plan {
     pub interval_ns: u64,
     /// Time between commits while calm.
     pub commit_ns: u64,
+    /// What a commit costs the device, bytes.
+    pub commit_bytes: u64,
+    /// Why a calm machine is committed less often than elsewhere, if it is.
+    pub slowed: Option<String>,
     /// Time between commits while dying.
     pub commit_dying_ns: u64,
     /// Boot time at which to end by itself.
@@ -247,6 +251,11 @@ impl<C: Compressor> Recorder<C> {
         self.event(EventKind::RUN_START, tick, &[crc], version);
         for complaint in std::mem::take(&mut self.plan.complaints) {
             self.event(EventKind::CONFIG_DEFAULT, tick, &[], complaint.as_bytes());
+        }
+        if let Some(why) = self.plan.slowed.take() {
+            let arguments =
+                [signed(self.plan.commit_ns / 1_000_000), i64::from(self.budget.level_kib())];
+            self.event(EventKind::CADENCE, tick, &arguments, why.as_bytes());
         }
         if self.plan.copied {
             self.event(EventKind::COPIED, tick, &[], b"");

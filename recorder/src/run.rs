@@ -9,6 +9,7 @@ use flightrec_format::event::stop_reason;
 use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
 
+use crate::cadence::Cadence;
 use crate::census::{self, Census, CensusThread};
 use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
@@ -107,10 +108,15 @@ fn plan(
     let place = place::inspect(&config.recording).map_err(|error| {
         Error::new(format!("cannot examine {}: {error}", config.recording.display()), "")
     })?;
+    let cadence = Cadence::of(config, &place);
+    let slowed = cadence.slowed;
+    tell(slowed.as_slice());
+    let config = &Config { commit_ns: cadence.commit_ns, ..config.clone() };
     let mut run_facts = facts::gather(config, &place, clock.realtime_ns(), Path::new("/"));
     let pairs = missing.iter().map(|what| ("missing".to_owned(), what.clone()));
     let defaults = complaints.iter().map(|what| ("config_default".to_owned(), what.clone()));
-    run_facts.facts.extend(pairs.chain(defaults));
+    let slower = slowed.iter().map(|what| ("cadence".to_owned(), what.clone()));
+    run_facts.facts.extend(pairs.chain(defaults).chain(slower));
     facts::trim(&mut run_facts);
     let mut encoded = vec![0; FACTS_LEN_MAX];
     let len = run_facts.write(&mut encoded).unwrap_or(0);
@@ -121,6 +127,8 @@ fn plan(
     Ok(Plan {
         interval_ns: config.interval_ns,
         commit_ns: config.commit_ns,
+        commit_bytes: cadence.commit_bytes,
+        slowed,
         commit_dying_ns: config.commit_dying_ns,
         until_ns: options.for_ns.map(|time_ns| clock.boottime_ns().saturating_add(time_ns)),
         boot_id: boot_id(),

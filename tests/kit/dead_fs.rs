@@ -18,12 +18,12 @@ const FUSE_GETATTR: u32 = 3;
 const FUSE_OPEN: u32 = 14;
 const FUSE_READ: u32 = 15;
 const FUSE_STATFS: u32 = 17;
-const FUSE_INIT: u32 = 26;
-const IN_HEADER_LEN: usize = 40;
-const REQUEST_LEN_MAX: usize = 1 << 17;
+pub(crate) const FUSE_INIT: u32 = 26;
+pub(crate) const IN_HEADER_LEN: usize = 40;
+pub(crate) const REQUEST_LEN_MAX: usize = 1 << 17;
 /// `FOPEN_DIRECT_IO`: each read comes to us, whatever length the file has.
 const DIRECT_IO: u32 = 1;
-const FOLDER: u32 = 0o040_000;
+pub(crate) const FOLDER: u32 = 0o040_000;
 const FILE: u32 = 0o100_444;
 
 /// The mount; taken away when dropped, which lets go of whoever waits.
@@ -84,7 +84,7 @@ impl Drop for RefusingFile {
 }
 
 /// Mounts a file system whose root is a folder or a file; we are asked through what it returns.
-fn mount(point: &Path, root_mode: u32) -> Result<File, String> {
+pub(crate) fn mount(point: &Path, root_mode: u32) -> Result<File, String> {
     let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
     let device = device.map_err(|error| format!("no /dev/fuse: {error}"))?;
     let for_mount = device.try_clone().map_err(|error| error.to_string())?;
@@ -117,19 +117,19 @@ fn next(device: &mut File, request: &mut [u8]) -> Option<(u32, [u8; 8])> {
 }
 
 /// Version 7.31, everything else as little as it goes.
-fn begin(device: &mut File, unique: [u8; 8]) {
+pub(crate) fn init() -> Vec<u8> {
     let mut body = vec![0; 64];
     body[..4].copy_from_slice(&7_u32.to_le_bytes());
     body[4..8].copy_from_slice(&31_u32.to_le_bytes());
     body[20..24].copy_from_slice(&4096_u32.to_le_bytes());
-    answer(device, unique, Ok(&body));
+    body
 }
 
 fn refuse(mut device: File, errno: i32) {
     let mut request = vec![0; REQUEST_LEN_MAX];
     while let Some((opcode, unique)) = next(&mut device, &mut request) {
         match opcode {
-            FUSE_INIT => begin(&mut device, unique),
+            FUSE_INIT => answer(&mut device, unique, Ok(&init())),
             FUSE_GETATTR => {
                 let mut body = vec![0; 104];
                 // Inode, mode and number of links.
@@ -154,7 +154,7 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     let mut request = vec![0; REQUEST_LEN_MAX];
     while let Some((opcode, unique)) = next(&mut device, &mut request) {
         match opcode {
-            FUSE_INIT => begin(&mut device, unique),
+            FUSE_INIT => answer(&mut device, unique, Ok(&init())),
             FUSE_STATFS => {
                 asked.fetch_add(1, SeqCst);
                 let Some(after) = statfs_after else { continue };
@@ -176,7 +176,7 @@ fn serve(mut device: File, asked: &AtomicU64, statfs_after: Option<Duration>) {
     }
 }
 
-fn answer(device: &mut File, unique: [u8; 8], body: Result<&[u8], i32>) {
+pub(crate) fn answer(device: &mut File, unique: [u8; 8], body: Result<&[u8], i32>) {
     let (errno, body) = body.map_or_else(|errno| (-errno, &[][..]), |body| (0, body));
     let len = u32::try_from(16 + body.len()).expect("a short answer");
     let mut message = len.to_le_bytes().to_vec();

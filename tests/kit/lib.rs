@@ -7,6 +7,7 @@
     reason = "a test that breaks its own world shall say so"
 )]
 
+pub mod bad_file;
 pub mod broken;
 pub mod cut;
 pub mod dead_fs;
@@ -17,6 +18,8 @@ pub mod image;
 pub mod judge;
 pub mod kernel;
 pub mod ledger;
+pub mod loop_device;
+pub mod mount;
 pub mod noise;
 pub mod observed;
 pub mod physics;

@@ -10,6 +10,7 @@ use flightrec_reader::dump::gone_in;
 use flightrec_reader::gap::Cause;
 use flightrec_reader::outcome::Trouble;
 use flightrec_reader::play::{Item, Part, play};
+use flightrec_reader::progress::nobody;
 use flightrec_reader::recording::Recording;
 use flightrec_reader::scan::{Depth, Place};
 use flightrec_reader::{order, scan::Scan, timeline::Timeline};
@@ -65,8 +66,9 @@ impl Observed {
     pub fn of(image: &Image, unreadable: Range<usize>) -> Result<Self, Trouble> {
         let len = u64::try_from(image.len() * SLOT).expect("a small image");
         let (card, read_bytes) = Card::new(image.clone(), unreadable);
-        let recording = Recording::on(Box::new(card), len, Path::new("simulated.frec"))?;
-        let (scan, mut timeline) = order(recording, Depth::Headers)?;
+        let recording =
+            Recording::on(Box::new(card), len, Path::new("simulated.frec"), &mut nobody)?;
+        let (scan, mut timeline) = order(recording, Depth::Headers, &mut nobody)?;
         let parts = whole(&timeline);
         let mut entries = Vec::new();
         let seen = play(&mut timeline, &parts, &mut |timeline, item| {

@@ -217,6 +217,8 @@ pub fn record_through<C: Compressor>(
     let plan = Plan {
         interval_ns: run.interval_ns,
         commit_ns: run.commit_ns,
+        commit_bytes: 4096,
+        slowed: None,
         commit_dying_ns: run.commit_dying_ns(),
         // A cut run goes on a little in the dark, where nothing arrives.
         until_ns: Some(end_ns + run.interval_ns),

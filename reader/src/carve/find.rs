@@ -20,7 +20,7 @@ pub const RECORDINGS_MAX: usize = 1000;
 /// Different superblocks of one recording among which its frames choose.
 const SUPERBLOCKS_MAX: usize = 8;
 /// No file system cuts files finer.
-const SECTOR_SIZE: usize = 512;
+pub const SECTOR_SIZE: usize = 512;
 /// Large enough for a card, small enough for the processor's cache.
 const BUFFER_SIZE: usize = 1 << 20;
 

@@ -2,7 +2,8 @@
 //!
 //! Of several frames for one place the one with the greatest seq has it. Whole frames that lost
 //! theirs (a file system may keep copies of what was overwritten) stand beside the recording.
-//! Nothing is copied: the recording is a map into the image, read when somebody asks.
+//! Frames that were cut in two are joined. Nothing is copied: the recording is a map into the image,
+//! read when somebody asks.
 
 use std::cmp::Reverse;
 use std::fs::File;
@@ -15,13 +16,18 @@ use flightrec_format::limits::SLOT_SIZE;
 use flightrec_format::superblock::{Geometry, Superblock};
 
 use crate::carve::find::{Finding, Found};
+use crate::carve::rejoin::{Joint, Logical, Pieces};
 use crate::medium::Medium;
 use crate::outcome::Trouble;
+use crate::progress::nobody;
 use crate::recording::{Recording, SLOT_SIZE_U64, offset_of};
 
 /// A superblock that tells more than so many times the image is not believed: hostile sizes would
 /// cost time for nothing.
 const SIZE_FACTOR_MAX: u64 = 4;
+/// Payloads are checked up to so many times the image: frames that claim each other's bytes would
+/// cost time without end.
+const LOOKS_FACTOR_MAX: u64 = 4;
 /// Copies of one frame that are tried until one is whole.
 const TRIES_MAX: usize = 8;
 
@@ -37,6 +43,8 @@ struct Extent {
 enum Source {
     /// An offset in the image.
     Image(u64),
+    /// One slot: so many bytes from one offset in the image, the others from another.
+    Halves { cut: u16, first: u64, second: u64 },
     /// A copy of the superblock, made anew.
     Superblock(u16),
 }
@@ -59,12 +67,26 @@ pub struct Rebuilt {
     pub beside: u64,
     /// Frames whose place cannot be, and broken ones that lost theirs.
     pub dropped: u64,
+    /// Frames that were cut in two, and are whole again.
+    pub joined: u64,
+}
+
+/// A frame, and what its payload turned out to be.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    found: Found,
+    whole: bool,
+    joint: Option<Joint>,
 }
 
 impl Rebuilt {
-    /// Puts the frames of a finding in their places.
-    #[must_use]
-    pub fn of(image: Rc<dyn Medium>, image_len: u64, finding: &Finding) -> Self {
+    /// Puts the frames of a finding in their places; `tell` hears how many slots were looked at.
+    pub fn of(
+        image: Rc<dyn Medium>,
+        image_len: u64,
+        finding: &Finding,
+        tell: impl FnMut(u64),
+    ) -> Self {
         let mut rebuilt = Self {
             image,
             image_len,
@@ -75,15 +97,18 @@ impl Rebuilt {
             placed: 0,
             beside: 0,
             dropped: 0,
+            joined: 0,
         };
-        let frames = rebuilt.distinct(&finding.frames);
+        let frames = rebuilt.distinct(&finding.frames, tell);
+        rebuilt.joined =
+            u64::try_from(frames.iter().filter(|known| known.joint.is_some()).count()).unwrap_or(0);
         if let Some(superblock) = rebuilt.superblock {
             rebuilt.place(&superblock.geometry, &frames);
         } else {
             // B2: no place is checked, so one behind the other will do.
-            for found in &frames {
-                rebuilt.put(rebuilt.slots, u64::from(found.slots), found.offset);
-                rebuilt.slots += u64::from(found.slots);
+            for known in &frames {
+                rebuilt.put(rebuilt.slots, u64::from(known.found.slots), known);
+                rebuilt.slots += u64::from(known.found.slots);
             }
             rebuilt.own_slots = rebuilt.slots;
             rebuilt.placed = u64::try_from(frames.len()).unwrap_or(0);
@@ -94,7 +119,8 @@ impl Rebuilt {
 
     /// As a recording, for the reader's ordinary way.
     pub fn recording(&self, path: &Path) -> Result<Recording, Trouble> {
-        let mut recording = Recording::on(Box::new(self.clone()), offset_of(self.slots), path)?;
+        let mut recording =
+            Recording::on(Box::new(self.clone()), offset_of(self.slots), path, &mut nobody)?;
         recording.read_beside();
         Ok(recording)
     }
@@ -105,42 +131,70 @@ impl Rebuilt {
         own.map(|extent| (extent.slot, extent.count))
     }
 
-    /// Each frame once: of copies the first whole one.
-    fn distinct(&self, frames: &[Found]) -> Vec<Found> {
+    /// Each frame once: of copies the first whole one, or the first that can be made whole.
+    fn distinct(&self, frames: &[Found], mut tell: impl FnMut(u64)) -> Vec<Known> {
+        let logical = |found: &Found| self.logical(found);
+        let known = frames.iter().filter_map(|found| Some((found.offset, logical(found)?)));
+        let mut pieces = Pieces::of(known);
         let mut frames = frames.to_vec();
         frames.sort_unstable_by_key(|found| (found.place, found.crc, found.marked, found.offset));
         let same = |a: &Found, b: &Found| (a.place, a.crc, a.marked) == (b.place, b.crc, b.marked);
+        let mut slots = 0;
+        let mut looked = 0_u64;
+        let mut is_whole = |found: &Found| {
+            looked = looked.saturating_add(offset_of(u64::from(found.slots)));
+            looked <= self.image_len.saturating_mul(LOOKS_FACTOR_MAX) && self.is_whole(found)
+        };
         let copies = frames.chunk_by(same);
         copies
             .filter_map(|copies| {
-                let tried = copies.iter().take(if copies.len() > 1 { TRIES_MAX } else { 0 });
-                let whole = tried.copied().find(|found| self.is_whole(found));
-                whole.or(copies.first().copied())
+                slots += copies.iter().map(|found| u64::from(found.slots)).sum::<u64>();
+                tell(slots);
+                let tried = || copies.iter().take(TRIES_MAX);
+                if let Some(&found) = tried().find(|found| is_whole(found)) {
+                    return Some(Known { found, whole: true, joint: None });
+                }
+                let read = |buffer: &mut [u8], at| self.read_image(buffer, at).is_ok();
+                let joined = tried().find_map(|&found| {
+                    let joint = pieces.rejoin(&found, logical(&found), read)?;
+                    Some(Known { found, whole: true, joint: Some(joint) })
+                });
+                let first = copies.first();
+                joined.or(first.map(|&found| Known { found, whole: false, joint: None }))
             })
             .collect()
     }
 
-    fn place(&mut self, geometry: &Geometry, frames: &[Found]) {
+    /// Where a frame lies in its recording; without a superblock, in its area.
+    fn logical(&self, found: &Found) -> Option<Logical> {
+        match self.superblock {
+            Some(superblock) => Some((0, place_of(&superblock.geometry, found)?)),
+            None if found.marked => None,
+            None => Some((found.place.0.number(), u64::from(found.slot))),
+        }
+    }
+
+    fn place(&mut self, geometry: &Geometry, frames: &[Known]) {
         self.own_slots = geometry.size / SLOT_SIZE_U64;
         self.slots = self.own_slots;
         let mut taken = Taken::new(self.own_slots);
         let mut frames = frames.to_vec();
-        frames.sort_by_key(|found| Reverse(found.place.1));
-        for found in &frames {
-            let Some(first) = place_of(geometry, found) else {
+        frames.sort_by_key(|known| Reverse(known.found.place.1));
+        for known in &frames {
+            let Some(first) = place_of(geometry, &known.found) else {
                 self.dropped += 1;
                 continue;
             };
-            let count = u64::from(found.slots);
+            let count = u64::from(known.found.slots);
             let free = (first..first + count).take_while(|slot| !taken.has(*slot)).count();
             let free = u64::try_from(free).unwrap_or(0);
-            if free < count && self.is_whole(found) {
-                self.put(self.slots, count, found.offset);
+            if free < count && known.whole {
+                self.put(self.slots, count, known);
                 self.slots += count;
                 self.beside += 1;
             } else if free > 0 {
                 // The end of a frame of an earlier lap is lawfully gone; its header tells of it.
-                self.put(first, free, found.offset);
+                self.put(first, free, known);
                 (first..first + free).for_each(|slot| taken.take(slot));
                 self.placed += 1;
             } else {
@@ -155,8 +209,25 @@ impl Rebuilt {
         }
     }
 
-    fn put(&mut self, slot: u64, count: u64, offset: u64) {
-        self.extents.push(Extent { slot, count, source: Source::Image(offset) });
+    /// The first `count` slots of a frame; of a joined one all.
+    fn put(&mut self, slot: u64, count: u64, known: &Known) {
+        let offset = known.found.offset;
+        let Some(joint) = known.joint else {
+            self.extents.push(Extent { slot, count, source: Source::Image(offset) });
+            return;
+        };
+        let before = u64::try_from(joint.cut / SLOT_SIZE).unwrap_or(0);
+        let cut = u16::try_from(joint.cut % SLOT_SIZE).unwrap_or(0);
+        let halved = u64::from(cut > 0);
+        let behind = joint.rest.wrapping_sub(u64::from(cut)).wrapping_add(offset_of(halved));
+        let halves = Source::Halves { cut, first: offset + offset_of(before), second: joint.rest };
+        let parts = [
+            (slot, before, Source::Image(offset)),
+            (slot + before, halved, halves),
+            (slot + before + halved, count.saturating_sub(before + halved), Source::Image(behind)),
+        ];
+        let parts = parts.into_iter().filter(|(_, count, _)| *count > 0);
+        self.extents.extend(parts.map(|(slot, count, source)| Extent { slot, count, source }));
     }
 
     /// Whether header and payload stand in the image, one behind the other.
@@ -208,6 +279,15 @@ impl Medium for Rebuilt {
                 None => part.fill(0),
                 Some(Source::Image(from)) => {
                     self.read_image(part, from.saturating_add(at - begin))?;
+                }
+                Some(Source::Halves { cut, first, second }) => {
+                    let skip = at - begin;
+                    let before = usize::from(cut);
+                    let before = before.saturating_sub(usize::try_from(skip).unwrap_or(before));
+                    let (one, other) = part.split_at_mut(before.min(count));
+                    self.read_image(one, first.saturating_add(skip))?;
+                    let skip = skip.saturating_sub(u64::from(cut));
+                    self.read_image(other, second.saturating_add(skip))?;
                 }
                 Some(Source::Superblock(copy)) => {
                     let slot = self.superblock.map(|superblock| superblock.slot(copy));

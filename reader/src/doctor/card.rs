@@ -10,7 +10,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Finding, Grade, World, finding};
+use super::{Finding, Grade, World, finding, per_day};
+use crate::status::mb;
+use crate::sys;
 use crate::zone::Stopwatch;
 
 /// Bytes of the file: the size of a tail.
@@ -23,28 +25,73 @@ const WRITES: usize = 200;
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What is said before it begins.
-pub(super) const ANNOUNCEMENT: &str = "card test: writes 5 MB into a file without a name beside \
-                                       the recording, for 30 s at most";
+pub(super) const ANNOUNCEMENT: &str =
+    "card test: 5 MB into a file without a name beside it, 30 s at most";
 
-/// Runs it; what cannot be done is a finding too.
-pub(super) fn findings(world: &World) -> Vec<Finding> {
-    let latency = match latencies(&world.file) {
-        Ok((direct, latencies)) => of_latencies(direct, latencies),
+/// Runs it; what cannot be done is a finding too. `commit_ns`: how often a calm machine commits.
+pub(super) fn findings(world: &World, commit_ns: u64) -> Vec<Finding> {
+    let device = world.mount().map(|mount| world.device_of(&mount));
+    let measured = measure(&world.file, || written_bytes(world, device.as_deref()?));
+    let reached = measured.as_ref().ok().and_then(|measured| measured.reached);
+    let latency = match measured {
+        Ok(measured) => of_latencies(measured.direct, measured.latencies),
         Err(error) => {
             let seen = format!("no test file beside the recording: {error}");
             finding("card", Grade::Unknown, seen, "Run as root")
         }
     };
-    vec![latency, cache(world)]
+    vec![latency, cache(world), expected(world, commit_ns, reached)]
 }
 
-/// Latencies of the writes, and whether they went past the page cache.
-fn latencies(recording: &Path) -> io::Result<(bool, Vec<Duration>)> {
+/// What the writes of the test came to.
+struct Measured {
+    /// Whether they went past the page cache.
+    direct: bool,
+    latencies: Vec<Duration>,
+    /// Bytes that reached the device for each of them, others' included.
+    reached: Option<u64>,
+}
+
+/// Bytes written to a block device so far; field 7 of its `stat`, in sectors of 512 bytes.
+fn written_bytes(world: &World, device: &str) -> Option<u64> {
+    let text = fs::read_to_string(world.root.join("sys/class/block").join(device).join("stat"));
+    let sectors: u64 = text.ok()?.split_ascii_whitespace().nth(6)?.parse().ok()?;
+    sectors.checked_mul(512)
+}
+
+/// History of a busy machine, bytes a day: design.
+const HISTORY_PER_DAY: u64 = 12_000_000;
+
+/// What a calm day will write.
+fn expected(world: &World, commit_ns: u64, reached: Option<u64>) -> Finding {
+    let commits = per_day(commit_ns);
+    let ours = commits.saturating_mul(4096).saturating_add(HISTORY_PER_DAY);
+    let extra = world.below(world.mount().as_ref()).extra_per_day(commits);
+    let device = extra.map_or_else(
+        || "on the device unknown for this file system".to_owned(),
+        |extra| format!("about {} on the device", mb(ours.saturating_add(extra))),
+    );
+    let reached = reached.map_or_else(String::new, |bytes| {
+        format!(
+            "; in the test {} KiB reached it for each 4 KiB, with what others wrote",
+            bytes >> 10
+        )
+    });
+    let seen = format!(
+        "{} MB/day ours at a commit each {} s, {device}{reached}",
+        mb(ours),
+        commit_ns / 1_000_000_000
+    );
+    finding("expected", Grade::Ok, seen, "")
+}
+
+/// Writes as commits do; `written` tells how much has reached the device so far.
+fn measure(recording: &Path, written: impl Fn() -> Option<u64>) -> io::Result<Measured> {
     let folder = recording.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let path = folder.join(format!(".flightrec-card-test-{}", std::process::id()));
     let filled = fill(&path);
-    let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path);
+    let direct = OpenOptions::new().write(true).custom_flags(sys::O_DIRECT).open(&path);
     let buffered = OpenOptions::new().write(true).open(&path);
     fs::remove_file(&path).ok();
     filled?;
@@ -55,6 +102,7 @@ fn latencies(recording: &Path) -> io::Result<(bool, Vec<Duration>)> {
         Ok(file) if file.write_all_at(slot, 0).is_ok() => (true, file),
         _ => (false, buffered?),
     };
+    let before = written();
     let whole = Stopwatch::start();
     let mut latencies = Vec::with_capacity(WRITES);
     for number in 0..WRITES {
@@ -69,7 +117,10 @@ fn latencies(recording: &Path) -> io::Result<(bool, Vec<Duration>)> {
         file.sync_data()?;
         latencies.push(one.elapsed());
     }
-    Ok((direct, latencies))
+    let count = u64::try_from(latencies.len()).unwrap_or(0);
+    let grown = written().zip(before).and_then(|(after, before)| after.checked_sub(before));
+    let reached = grown.and_then(|bytes| bytes.checked_div(count));
+    Ok(Measured { direct, latencies, reached })
 }
 
 /// Lanes by turns, places one behind the other, as the spec has it (P1).
@@ -119,8 +170,7 @@ fn shown(time: Duration) -> String {
 /// Whether the disk says that it keeps writes in a cache of its own until it is told to flush.
 fn cache(world: &World) -> Finding {
     const CHECK: &str = "cache";
-    let source = world.mount().map(|mount| mount.source).unwrap_or_default();
-    let name = source.rsplit('/').next().unwrap_or_default();
+    let name = world.mount().map(|mount| world.device_of(&mount)).unwrap_or_default();
     let device = fs::canonicalize(world.root.join("sys/class/block").join(name));
     let text = device.ok().and_then(|device| {
         let disk =
@@ -144,8 +194,8 @@ mod tests {
     #[test]
     fn the_test_leaves_nothing_behind_and_writes_as_commits_do() {
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let (_, latencies) = latencies(&folder.path().join("recording.frec")).unwrap();
-        assert!(!latencies.is_empty());
+        let measured = measure(&folder.path().join("recording.frec"), || None).unwrap();
+        assert!(!measured.latencies.is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let places: std::collections::BTreeSet<u64> = (0..WRITES).map(place).collect();
         assert_eq!(places.len(), WRITES);
@@ -166,7 +216,8 @@ mod tests {
     fn a_folder_that_is_not_there_is_no_panic() {
         let file = "/no/such/folder/recording.frec".into();
         let world = World { root: "/no/such/root".into(), file };
-        let grades: Vec<_> = findings(&world).iter().map(|finding| finding.grade).collect();
-        assert_eq!(grades, [Grade::Unknown, Grade::Unknown]);
+        let findings = findings(&world, 10_000_000_000);
+        let grades: Vec<_> = findings.iter().map(|finding| finding.grade).collect();
+        assert_eq!(grades, [Grade::Unknown, Grade::Unknown, Grade::Ok]);
     }
 }

@@ -19,7 +19,7 @@ fn world(files: &[(&str, &str)]) -> (tempfile::TempDir, World) {
 /// Grade of one check on a machine with these files.
 fn grade(check: &str, files: &[(&str, &str)]) -> Grade {
     let (_folder, world) = world(files);
-    let findings = world.checks();
+    let findings = world.checks(10_000_000_000);
     let found = findings.iter().find(|finding| finding.check == check).unwrap();
     assert!(found.grade == Grade::Ok || !found.seen.is_empty());
     found.grade
@@ -47,7 +47,7 @@ fn a_place_in_ram_is_bad_whatever_it_is_called() {
 fn a_short_commit_interval_is_told_with_what_it_costs() {
     let seen = |options: &str| {
         let (_folder, world) = world(&[("proc/self/mountinfo", &(CARD.to_owned() + options))]);
-        let findings = world.checks();
+        let findings = world.checks(10_000_000_000);
         findings.into_iter().find(|finding| finding.check == "journal").unwrap()
     };
     assert_eq!(seen("").grade, Grade::Warn);
@@ -55,6 +55,20 @@ fn a_short_commit_interval_is_told_with_what_it_costs() {
     assert_eq!(seen(",commit=600").grade, Grade::Ok);
     assert!(seen(",commit=600").seen.contains("1 MB a day"));
     assert_eq!(seen(",commit=0").grade, Grade::Warn);
+}
+
+/// ext4 without a journal tells of no way to write data beside it.
+#[test]
+fn without_a_journal_none_is_charged() {
+    let seen = |options: &str| {
+        let files = [("proc/self/mountinfo", CARD), ("proc/fs/ext4/mmcblk1p1/options", options)];
+        let (_folder, world) = world(&files);
+        let findings = world.checks(10_000_000_000);
+        findings.into_iter().find(|finding| finding.check == "journal").unwrap()
+    };
+    assert!(seen("rw\ncommit=5\ndata=ordered\n").seen.contains("106 MB a day"));
+    let bare = seen("rw\ncommit=5\n");
+    assert!(bare.grade == Grade::Ok && bare.seen.contains("35 MB a day"), "{bare:?}");
 }
 
 #[test]
@@ -71,6 +85,36 @@ fn swap_on_a_card_is_told_and_zram_is_not() {
 }
 
 #[test]
+fn an_sd_card_is_told_from_an_emmc() {
+    let seen = |swap: &str, kind: &str| {
+        let swaps = format!("Filename Type Size Used Priority\n{swap} file 100 0 -2\n");
+        let (_folder, world) = world(&[
+            ("proc/swaps", &swaps),
+            ("proc/self/mountinfo", CARD),
+            ("sys/block/mmcblk1/device/type", kind),
+        ]);
+        world.swap().seen
+    };
+    assert!(seen("/dev/mmcblk1p3", "SD\n").contains("on an SD card"));
+    assert!(seen("/swapfile", "MMC\n").contains("on eMMC"));
+    assert!(seen("/swapfile", "").contains("on a card or eMMC"));
+}
+
+/// The root file system may be mounted under a name that is no device: then its number tells.
+#[test]
+fn a_device_is_known_by_its_number() {
+    let root = "27 1 179:1 / / rw - ext4 /dev/root rw";
+    let swaps = "Filename Type Size Used Priority\n/swapfile file 100 0 -2\n";
+    let device = "sys/devices/mmc/mmcblk1/mmcblk1p1/partition";
+    let (folder, world) =
+        world(&[("proc/self/mountinfo", root), ("proc/swaps", swaps), (device, "1")]);
+    fs::create_dir_all(folder.path().join("sys/dev/block")).unwrap();
+    let target = folder.path().join(device).parent().unwrap().to_owned();
+    std::os::unix::fs::symlink(target, folder.path().join("sys/dev/block/179:1")).unwrap();
+    assert_eq!(world.swap().grade, Grade::Warn);
+}
+
+#[test]
 fn logs_in_ram_are_told() {
     let ramlog = mounted(&[CARD, "31 27 0:50 / /var/log rw - tmpfs log2ram rw"]);
     let kept = ("var/log/journal/1234/system.journal", "");
@@ -79,6 +123,36 @@ fn logs_in_ram_are_told() {
     assert_eq!(grade("logs", &[("proc/self/mountinfo", CARD)]), Grade::Warn);
     let volatile = ("etc/systemd/journald.conf", "[Journal]\n#Storage=auto\nStorage=volatile\n");
     assert_eq!(grade("logs", &[("proc/self/mountinfo", CARD), kept, volatile]), Grade::Warn);
+}
+
+/// Of all that sets `Storage=` the last by name counts, whatever its folder; a file in /etc hides
+/// one of the same name elsewhere.
+#[test]
+fn drop_ins_of_journald_count() {
+    let kept = ("var/log/journal/1234/system.journal", "");
+    let main = ("etc/systemd/journald.conf", "[Journal]\nStorage=persistent\n");
+    let vendor = ("usr/lib/systemd/journald.conf.d/20-ram.conf", "[Journal]\nStorage=volatile\n");
+    let with = |more: &[(&'static str, &'static str)]| {
+        let files = [&[("proc/self/mountinfo", CARD), kept, main, vendor], more].concat();
+        let (_folder, world) = world(&files);
+        world.logs()
+    };
+    let seen = with(&[]);
+    assert_eq!(seen.grade, Grade::Warn);
+    assert!(seen.seen.contains("20-ram.conf"), "{seen:?}");
+    let hidden = ("etc/systemd/journald.conf.d/20-ram.conf", "# nothing\n");
+    assert_eq!(with(&[hidden]).grade, Grade::Ok);
+    let later = ("run/systemd/journald.conf.d/30-disk.conf", "[Journal]\n Storage = persistent\n");
+    assert_eq!(with(&[later]).grade, Grade::Ok);
+    let earlier = ("etc/systemd/journald.conf.d/10-disk.conf", "[Journal]\nStorage=auto\n");
+    assert_eq!(with(&[earlier]).grade, Grade::Warn);
+}
+
+#[test]
+fn the_clock_is_asked_of_the_kernel_and_not_of_an_old_sample() {
+    let grades = [Ok(true), Ok(false), Err(std::io::ErrorKind::PermissionDenied.into())]
+        .map(|answer| machine::clock(answer).grade);
+    assert_eq!(grades, [Grade::Ok, Grade::Warn, Grade::Unknown]);
 }
 
 #[test]
@@ -103,8 +177,25 @@ fn a_kernel_that_stands_still_after_a_panic_is_told() {
 fn hostile_texts_are_survived_and_shown_without_control_characters() {
     let noise = "\u{1b}[2J - \n27 1 - ext4\n - \n27 1 179:1 / / rw - \u{7} x";
     let (_folder, world) = world(&[("proc/self/mountinfo", noise), ("proc/swaps", noise)]);
-    for finding in world.checks() {
-        let FindingText(line) = FindingText::of(&finding);
+    for finding in world.checks(10_000_000_000) {
+        let line = finding.line();
         assert!(!line.chars().any(char::is_control), "{line:?}");
     }
+}
+
+/// What is full and holds less than a night is too small; what has just begun is not judged.
+#[test]
+fn a_recording_is_small_by_what_it_keeps() {
+    let grade = |last: u64| {
+        let mut builder = crate::testing::Builder::new(1 << 20);
+        builder.record(&crate::testing::TestRun::of_boot(1), last, 10, 100);
+        let file = builder.file();
+        let (code, json, _) =
+            crate::testing::flightrec(&["doctor", "--json", file.path().to_str().unwrap()]);
+        assert_eq!(code, 0);
+        let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(told["checks"][0]["check"], "recording");
+        told["checks"][0]["grade"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((grade(700).as_str(), grade(40_000).as_str()), ("ok", "warn"));
 }

@@ -30,7 +30,14 @@ pub fn is_held(recording: &Recording) -> bool {
     let (major, minor) = device_numbers(own.dev());
     let place = format!("{major:02x}:{minor:02x}:{}", own.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    locks.lines().any(|line| holds(line, &place)) || is_open_for_writing(own.dev(), own.ino())
+    locks.lines().any(|line| holds(line, &place)) || writer_of(own.dev(), own.ino()).is_some()
+}
+
+/// The process that has the recording open for writing, as far as we may see it.
+#[must_use]
+pub fn pid_of_holder(recording: &Recording) -> Option<u32> {
+    let own = recording.file()?.metadata().ok()?;
+    writer_of(own.dev(), own.ino())
 }
 
 /// A line such as `1: OFDLCK ADVISORY  WRITE -1 b3:02:1234 0 EOF`.
@@ -45,15 +52,16 @@ const fn device_numbers(dev: u64) -> (u64, u64) {
     (((dev >> 8) & 0xfff) | ((dev >> 32) & !0xfff), (dev & 0xff) | ((dev >> 12) & !0xff))
 }
 
-fn is_open_for_writing(dev: u64, inode: u64) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes.flatten().filter(|entry| is_number(&entry.file_name())).any(|process| {
-        let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { return false };
-        descriptors.flatten().any(|descriptor| {
-            let same = fs::metadata(descriptor.path())
-                .is_ok_and(|open| open.dev() == dev && open.ino() == inode);
-            same && is_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
-        })
+fn writer_of(dev: u64, inode: u64) -> Option<u32> {
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let writes = fs::read_dir(process.path().join("fd")).ok()?.flatten().any(|descriptor| {
+            // First what costs nothing: to stat a file of a dead network server may never end.
+            is_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
+                && fs::metadata(descriptor.path())
+                    .is_ok_and(|open| open.dev() == dev && open.ino() == inode)
+        });
+        writes.then_some(pid)
     })
 }
 
@@ -62,10 +70,6 @@ fn is_writing(fdinfo: &std::path::Path) -> bool {
     let text = fs::read_to_string(fdinfo).unwrap_or_default();
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
     flags.is_some_and(|flags| flags.trim().ends_with(['1', '2']))
-}
-
-fn is_number(name: &std::ffi::OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -29,10 +29,10 @@ pub fn range(geometry: &Geometry) -> Option<Range<u64>> {
     (range.end - range.start <= FROZEN_SLOTS_MAX).then_some(range)
 }
 
-/// A file of which some slots are remembered as they were.
+/// A medium of which some slots are remembered as they were.
 #[derive(Debug)]
 pub struct Frozen {
-    file: File,
+    medium: Box<dyn Medium>,
     slots: Range<u64>,
     bytes: Vec<u8>,
     unreadable: BTreeSet<u64>,
@@ -41,11 +41,11 @@ pub struct Frozen {
 impl Frozen {
     /// Copies the `slots` that the file has, front to back.
     #[must_use]
-    pub fn of(file: File, slots: Range<u64>) -> Self {
-        let mut frozen = Self { file, slots, bytes: Vec::new(), unreadable: BTreeSet::new() };
+    pub fn of(medium: Box<dyn Medium>, slots: Range<u64>) -> Self {
+        let mut frozen = Self { medium, slots, bytes: Vec::new(), unreadable: BTreeSet::new() };
         for slot in frozen.slots.clone() {
             let mut bytes = [0; SLOT_SIZE];
-            match frozen.file.read_exact_at(&mut bytes, offset_of(slot)) {
+            match frozen.medium.read_exact_at(&mut bytes, offset_of(slot)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     frozen.slots.end = slot;
@@ -84,16 +84,16 @@ impl Medium for Frozen {
         let taken = before.len();
         let (inside, behind) = rest.split_at_mut(until(end, taken + rest.len()) - taken);
         if !before.is_empty() {
-            self.file.read_exact_at(before, offset)?;
+            self.medium.read_exact_at(before, offset)?;
         }
         if !inside.is_empty() {
             self.copy(inside, offset.max(begin))?;
         }
-        if behind.is_empty() { Ok(()) } else { self.file.read_exact_at(behind, offset.max(end)) }
+        if behind.is_empty() { Ok(()) } else { self.medium.read_exact_at(behind, offset.max(end)) }
     }
 
     fn file(&self) -> Option<&File> {
-        Some(&self.file)
+        self.medium.file()
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         std::fs::write(&path, bytes(1)).unwrap();
-        let frozen = Frozen::of(File::open(&path).unwrap(), 1..3);
+        let frozen = Frozen::of(Box::new(File::open(&path).unwrap()), 1..3);
         std::fs::write(&path, bytes(2)).unwrap();
         let expected: Vec<u8> = (0..5 * SLOT_SIZE)
             .map(|at| if (1..3).contains(&(at / SLOT_SIZE)) { 1 } else { 2 })
@@ -121,7 +121,7 @@ mod tests {
         let mut byte = [0];
         assert!(frozen.read_exact_at(&mut byte, bytes(0).len() as u64).is_err());
         // A copy that is shorter than its tail.
-        let short = Frozen::of(File::open(&path).unwrap(), 4..9);
+        let short = Frozen::of(Box::new(File::open(&path).unwrap()), 4..9);
         assert!(short.read_exact_at(&mut [0; 2 * SLOT_SIZE], 4 * 4096).is_err());
         assert!(short.read_exact_at(&mut [0; SLOT_SIZE], 4 * 4096).is_ok());
     }

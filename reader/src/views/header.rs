@@ -112,15 +112,7 @@ impl BootSummary {
     #[must_use]
     pub fn age_bound_s(&self) -> Option<u64> {
         let (_, last) = self.bounds.as_ref()?;
-        let vitals = &last.sample.vitals;
-        let commit_ms = self.facts.as_ref()?.commit_ns / 1_000_000;
-        let tick_ms = last.sample.interval_ns / 1_000_000;
-        let bound_ms = commit_ms
-            .max(vitals.commit_last_ms)
-            .saturating_add(vitals.commit_stuck_ms)
-            .saturating_add(tick_ms)
-            .saturating_add(commit_ms.saturating_mul(self.doubtful_commits));
-        Some(bound_ms.div_ceil(1000))
+        Some(age_bound_s(&last.sample, self.facts.as_ref()?, self.doubtful_commits))
     }
 
     /// The lines that introduce the boot.
@@ -219,6 +211,20 @@ impl BootSummary {
             [get("hostname"), get("board"), kernel].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
+}
+
+/// The same for the newest sample of a run.
+#[must_use]
+pub fn age_bound_s(newest: &Joined, facts: &RunFacts, doubtful_commits: u64) -> u64 {
+    let vitals = &newest.vitals;
+    let commit_ms = facts.commit_ns / 1_000_000;
+    let tick_ms = newest.interval_ns / 1_000_000;
+    let bound_ms = commit_ms
+        .max(vitals.commit_last_ms)
+        .saturating_add(vitals.commit_stuck_ms)
+        .saturating_add(tick_ms)
+        .saturating_add(commit_ms.saturating_mul(doubtful_commits));
+    bound_ms.div_ceil(1000)
 }
 
 fn first_shown(mark: &Mark, zone: Zone) -> Option<chrono::DateTime<chrono::FixedOffset>> {

@@ -1,16 +1,50 @@
-//! The status, for people: a line for each thing, and the sentence at the end.
+//! The status, for people: a line for each thing, what is missing with its remedy, and the sentence
+//! at the end.
 
 use std::path::Path;
 
 use crate::status::{Status, days, mb};
 use crate::views::text::{WIDTH, escape, wrap};
+use crate::wear::Below;
 
-/// A protection that may be missing, and what gives it.
-const REMEDIES: [(&str, &str); 4] = [
-    ("lock_memory", "the unit's LimitMEMLOCK=infinity, or run as root"),
-    ("priority", "CAP_SYS_NICE, or run as root"),
-    ("oom_score_adj", "the unit's OOMScoreAdjust=, or run as root"),
-    ("io_flusher", "CAP_SYS_RESOURCE and Linux 5.6"),
+/// A protection that may be missing, what it is for, and what gives it.
+pub const PROTECTIONS: [(&str, &str, &str); 4] = [
+    (
+        "lock_memory",
+        "a machine out of memory may push the recorder out",
+        "LimitMEMLOCK=infinity in its unit, or start it as root",
+    ),
+    (
+        "priority",
+        "it waits for its turn with everybody else",
+        "start it as root, or give it CAP_SYS_NICE",
+    ),
+    (
+        "oom_score_adj",
+        "it may be ended when memory is gone",
+        "OOMScoreAdjust=-900 in its unit, or start it as root",
+    ),
+    (
+        "io_flusher",
+        "its allocations may wait for the disk",
+        "CAP_SYS_RESOURCE, and Linux 5.6 or later",
+    ),
+];
+
+/// What a board may lack (run fact `absent`), why, and what would help.
+const ABSENT: [(&str, &str, &str); 8] = [
+    ("pressure", "the kernel keeps no PSI", "psi=1 on its command line, if it was built with it"),
+    (
+        "memory controller",
+        "the kernel counts no memory by service",
+        "cgroup_enable=memory on its command line",
+    ),
+    ("temperature", "no driver of a sensor", "look for one: modprobe, or the device tree"),
+    ("frequency", "no cpufreq driver", "none needed where it is fixed, as in most VMs"),
+    ("undervoltage", "no sensor tells", "a Raspberry Pi has one; elsewhere a good power supply"),
+    ("eMMC life time", "no eMMC that tells", "none: SD cards do not tell how worn they are"),
+    ("watchdog", "no driver, or one without sysfs", "load the board's driver"),
+    ("pstore", "a kernel that panics leaves no words", "ramoops in the device tree, or EFI"),
 ];
 
 /// All lines.
@@ -21,8 +55,7 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
         lines.extend(wrap(&format!("{head:<10} {text}"), WIDTH, 11));
     };
     let fact = |name| status.of_fact(name).next().map(escape).unwrap_or_default();
-    let own =
-        |name: &str| status.own.iter().find(|(own, _)| *own == name).map_or(0, |(_, value)| *value);
+    let own = |name: &str| own(status, name);
     tell(
         "recording",
         &format!(
@@ -33,21 +66,17 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
             fact("storage")
         ),
     );
-    let program = fact("program");
-    tell(
-        "recorder",
-        &if status.running {
-            format!("at work, {program}, boot {}", status.boot)
-        } else {
-            format!(
-                "nobody records here; the newest samples are of boot {} ({program}). \
-                 Start it: systemctl start flightrec",
-                status.boot
-            )
-        },
-    );
+    tell("recorder", &recorder(status));
+    tell("process", &process(status));
+    tell("cadence", &cadence(status));
     if let Some(age_s) = status.newest_age_s {
-        tell("newest", &format!("durable sample {age_s} s old"));
+        let overdue = status.overdue_s.map(|late_s| {
+            format!(
+                "; a commit is {late_s} s overdue: the disk is stuck, or the recorder is \
+                 (see dmesg, and systemctl status flightrec)"
+            )
+        });
+        tell("newest", &format!("durable sample {age_s} s old{}", overdue.unwrap_or_default()));
     }
     tell(
         "samples",
@@ -55,7 +84,7 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
     );
     let stuck = match own("commit_stuck_ms") {
         0 => String::new(),
-        ms => format!("; one is stuck for {} s", ms / 1000),
+        ms => format!("; one was stuck for {} s at the newest sample", ms / 1000),
     };
     tell(
         "commits",
@@ -74,33 +103,118 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
         } else {
             String::new()
         };
-        let device = status.device_per_day.map_or_else(
-            || "on the device unknown for this file system".to_owned(),
-            |device| format!("about {} on the device with the journal", mb(device)),
-        );
+        let below = status.facts.as_ref().map_or(Below::Other, Below::of_facts);
+        let device =
+            status.device_per_day.map_or_else(String::new, |device| format!("{} ", mb(device)));
+        let device = format!("{device}on the device, {}", below.words());
         tell("written", &format!("{} MB/day ours{of}, {device}", mb(ours)));
     }
-    let kib = own("rss_bytes") >> 10;
-    tell("memory", &format!("{kib} KiB resident, {} major faults", own("major_faults")));
+    if let Some(percent) = status.budget_percent {
+        let empty = if percent == 0 { ": used up, commits slow down to calm" } else { "" };
+        tell("budget", &format!("{percent} % of 350 MB beyond calm, 10 MB/day come back{empty}"));
+    }
+    lines.extend(missing(status));
+    lines.push(String::new());
+    lines.extend(wrap(&status.sentence(), WIDTH, 2));
+    lines
+}
+
+fn own(status: &Status, name: &str) -> u64 {
+    status.own.iter().find(|(own, _)| *own == name).map_or(0, |(_, value)| *value)
+}
+
+fn recorder(status: &Status) -> String {
+    let program = status.of_fact("program").next().map(escape).unwrap_or_default();
+    if !status.running {
+        return format!(
+            "nobody records here; the newest samples are of boot {} ({program}). \
+             Start it: systemctl start flightrec",
+            status.boot
+        );
+    }
+    let process = status.process.as_ref().map_or_else(
+        || "pid not told (only to root)".to_owned(),
+        |process| format!("pid {}, since {} ago", process.pid, days(process.age_s)),
+    );
+    format!("at work, {program}, boot {}, {process}", status.boot)
+}
+
+/// What it uses, beside what it may.
+fn process(status: &Status) -> String {
+    let kib = |bytes: u64| bytes >> 10;
+    let faults = own(status, "major_faults");
+    let Some(process) = &status.process else {
+        let resident = kib(own(status, "rss_bytes"));
+        return format!("{resident} KiB resident, {faults} major faults, at the newest sample");
+    };
+    let limit = process
+        .locked_limit_bytes
+        .map_or_else(|| "no limit".to_owned(), |limit| format!("limit {} KiB", kib(limit)));
+    // Room that is reserved counts as locked, too, though nothing is there.
+    let locked = if process.locked_bytes >= process.resident_bytes {
+        "all of it".to_owned()
+    } else {
+        format!("{} KiB", kib(process.locked_bytes))
+    };
+    let share = process.cpu_percent_hundredths().map_or_else(String::new, |share| {
+        format!(", {}.{:02} % of a core", share / 100, share % 100)
+    });
+    format!(
+        "{} KiB resident, {locked} locked ({limit}), {faults} major faults, {} threads{share}, \
+         nice {}, oom_score_adj {}",
+        kib(process.resident_bytes),
+        process.threads,
+        process.nice,
+        process.oom_score_adj
+    )
+}
+
+fn cadence(status: &Status) -> String {
+    let commit_ms = status.facts.as_ref().map_or(0, |facts| facts.commit_ns / 1_000_000);
+    let shown = |ms: u64| {
+        if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
+    };
+    // The fact repeats how often, and says why.
+    let commits = status
+        .of_fact("cadence")
+        .next()
+        .map_or_else(|| format!("a commit each {} while calm", shown(commit_ms)), escape);
+    format!("a sample each {}, {commits}", shown(status.interval_ms))
+}
+
+/// What is missing, why, and what would help.
+fn missing(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tell = |head: &str, text: &str| {
+        lines.extend(wrap(&format!("{head:<10} {text}"), WIDTH, 11));
+    };
     for missing in status.of_fact("missing") {
-        let remedy = REMEDIES.iter().find(|(name, _)| missing.starts_with(name));
-        let remedy = remedy.map(|(_, remedy)| format!(" (needs {remedy})"));
-        tell("missing", &format!("{}{}", escape(missing), remedy.unwrap_or_default()));
+        let known = PROTECTIONS.iter().find(|(name, _, _)| missing.starts_with(name));
+        let known = known.map(|(_, costs, remedy)| format!("; {costs}. Needs {remedy}"));
+        tell("missing", &format!("{}{}", escape(missing), known.unwrap_or_default()));
     }
     for bad in status.of_fact("config_default") {
         tell("default", &format!("{} (see flightrecd check-config)", escape(bad)));
     }
-    for source in &status.lost_sources {
-        let slow = match own("slow_age_s") {
-            0 => String::new(),
-            age_s => format!("; the slow thread hangs for {age_s} s"),
-        };
-        tell("lost", &format!("{}: does not answer any more{slow}", escape(source)));
+    for lost in &status.lost_sources {
+        let reason = if lost.reason.is_empty() { "" } else { ", " };
+        tell(
+            "lost",
+            &format!(
+                "{} does not answer any more{reason}{}: tried again with each sample, see dmesg",
+                escape(&lost.source),
+                lost.reason
+            ),
+        );
     }
-    if let Some(absent) = status.of_fact("absent").next() {
-        tell("absent", &format!("{}: not measurable here", escape(absent)));
+    match own(status, "slow_age_s") {
+        0..30 => {}
+        age_s => tell("slow", &format!("its thread hangs for {age_s} s: a file system or driver")),
     }
-    lines.push(String::new());
-    lines.extend(wrap(&status.sentence(), WIDTH, 2));
+    for name in status.of_fact("absent").flat_map(|text| text.split(", ")) {
+        let known = ABSENT.iter().find(|(known, _, _)| *known == name);
+        let known = known.map(|(_, reason, remedy)| format!(": {reason}. Remedy: {remedy}"));
+        tell("absent", &format!("{}{}", escape(name), known.unwrap_or_default()));
+    }
     lines
 }

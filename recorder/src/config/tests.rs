@@ -20,7 +20,8 @@ fn every_key_takes_its_default() {
             [key.name.to_owned(), " = ".to_owned(), (key.show)(&default), "\n".to_owned()]
         })
         .collect();
-    assert_eq!(Config::check(&text), Ok(default));
+    let given = Config { commit_is_given: true, ..default };
+    assert_eq!(Config::check(&text), Ok(given));
     assert_eq!(KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", "), KNOWN);
 }
 

@@ -18,6 +18,7 @@ fn place() -> Place {
         disk: Some("mmcblk1".into()),
         free_bytes: 1 << 30,
         commit_s: Some(600),
+        has_journal: None,
         better: None,
     }
 }

@@ -19,6 +19,22 @@ fn numbers_are_digits_and_saturate() {
     }
 }
 
+/// Two ways to the same numbers.
+#[test]
+fn numbers_between_blanks_are_those_of_the_fields() {
+    for line in [
+        &b""[..],
+        b"  ",
+        b"0 1\t22  333\n",
+        b" 12x 7 x 8- -9 ",
+        b"9999999999999999999 18446744073709551615 18446744073709551616 000000000000000000000012 5",
+        b"1\x002 3",
+    ] {
+        let fields: Vec<_> = fields(line).map(number).collect();
+        assert_eq!(numbers(line).collect::<Vec<_>>(), fields, "{line:?}");
+    }
+}
+
 #[test]
 fn hundredths_have_two_decimals() {
     assert_eq!(hundredths(b"0.52"), Some(52));

@@ -162,7 +162,7 @@ impl<C: Compressor> Recorder<C> {
         let Some(committer) = &mut self.committer else { return false };
         let Some(mut job) = self.writer.take() else { return false };
         let since_ns = self.last_commit_ns.map_or(self.plan.commit_ns, |last| now_ns - last);
-        self.budget.spend(4096, since_ns, now_ns);
+        self.budget.spend(self.plan.commit_bytes, since_ns, now_ns);
         let stamp = committer.stamp();
         stamp.boottime_ns = now_ns;
         stamp.monotonic_ns = self.clock.monotonic_ns();

@@ -56,6 +56,7 @@ pub(super) fn configure(
             return Err(Error::new(what, "Every commit holds at least one sample."));
         }
         config.commit_ns = commit_ns;
+        config.commit_is_given = true;
         config.commit_dying_ns = config.commit_dying_ns.min(commit_ns);
     }
     Ok((config, complaints))

@@ -13,7 +13,7 @@ use super::discovery::Discovery;
 use super::sheet::Look;
 use super::{Columns, Source, rank_columns};
 use crate::mailbox::{Mailbox, Seat};
-use crate::procfile::{ProcFile, fields, number};
+use crate::procfile::{ProcFile, numbers};
 use crate::sample::{Layout, Sample, SeriesNumber};
 
 /// Field of the file (from 1, as the kernel counts them), series, and divisor of the value.
@@ -88,9 +88,9 @@ impl Source for Disk {
 
 fn fill(text: &[u8], columns: &Columns, sample: &mut Sample) {
     let mut wanted = FIELDS.iter().peekable();
-    for (index, word) in fields(text).enumerate() {
+    for (index, value) in numbers(text).enumerate() {
         if let Some((_, series, unit)) = wanted.next_if(|(field, _, _)| *field == index + 1)
-            && let Some(value) = number(word)
+            && let Some(value) = value
         {
             sample.set(columns.of(*series), value / unit);
         }

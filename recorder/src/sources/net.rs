@@ -5,7 +5,7 @@ use std::path::Path;
 use flightrec_format::entity::{EntityKind, EntityName};
 
 use super::{Columns, Source, rank_columns};
-use crate::procfile::{ProcFile, fields, lines, number};
+use crate::procfile::{ProcFile, lines, numbers};
 use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
 
 /// Received bytes, packets, errs, drop; the same transmitted.
@@ -75,11 +75,11 @@ impl Seat {
     fn fill(&mut self, counters: &[u8], sample: &mut Sample) {
         self.seen = true;
         let mut places = FIELDS.iter().zip(SERIES).peekable();
-        for (field, word) in fields(counters).enumerate() {
+        for (field, value) in numbers(counters).enumerate() {
             let Some((_, series)) = places.next_if(|(wanted, _)| **wanted == field) else {
                 continue;
             };
-            if let Some(value) = number(word) {
+            if let Some(value) = value {
                 let unit = if BYTES.contains(&field) { BYTES_UNIT } else { 1 };
                 sample.set(self.columns.of(*series), value / unit);
             }

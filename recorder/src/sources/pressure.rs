@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::{Source, column};
-use crate::procfile::{ProcFile, fields, lines, number};
+use crate::procfile::{ProcFile, lines, number};
 use crate::sample::{Layout, Sample};
 
 /// One of series 120 to 125, in pairs.
@@ -43,14 +43,17 @@ impl Source for Pressure {
 
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         for line in lines(self.file.read()?) {
-            let mut words = fields(line);
-            let column = match words.next() {
-                Some(b"some") => self.some,
-                Some(b"full") => self.full,
+            let column = match line.get(..5) {
+                Some(b"some ") => self.some,
+                Some(b"full ") => self.full,
                 _ => continue,
             };
-            let total_us = words.find_map(|word| word.strip_prefix(b"total=")).and_then(number);
-            if let Some(total_us) = total_us {
+            // The last field of all kernels; the averages before it are not looked at.
+            let sign = memchr::memrchr(b'=', line).unwrap_or(0);
+            if let Some((key, total)) = line.split_at_checked(sign)
+                && key.ends_with(b" total")
+                && let Some(total_us) = total.get(1..).and_then(number)
+            {
                 sample.set(column, total_us / 1000);
             }
         }

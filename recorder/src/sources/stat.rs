@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::{Source, column};
-use crate::procfile::{ProcFile, fields, lines, number};
+use crate::procfile::{ProcFile, fields, lines, number, numbers};
 use crate::sample::{Layout, Sample};
 
 /// Cores that are told apart; those behind are only counted.
@@ -78,9 +78,12 @@ impl Source for Stat {
             }
             let mut words = fields(line);
             let key = words.next().unwrap_or_default();
+            // Lines begin with their key: what follows is numbers.
+            let times = numbers(line.get(key.len()..).unwrap_or_default());
             let column = match key {
                 b"cpu" => {
-                    for (column, time) in self.columns.times.iter().zip(words.map_while(number)) {
+                    let times = times.map_while(|time| time);
+                    for (column, time) in self.columns.times.iter().zip(times) {
                         sample.set(*column, time);
                     }
                     continue;
@@ -92,7 +95,7 @@ impl Source for Stat {
                 _ => {
                     if let Some(index) = key.strip_prefix(b"cpu").and_then(number) {
                         core_count += 1;
-                        busiest.look(&mut self.cores, index, words.map_while(number));
+                        busiest.look(&mut self.cores, index, times.map_while(|time| time));
                     }
                     continue;
                 }

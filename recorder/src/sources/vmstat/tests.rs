@@ -1,7 +1,9 @@
+use std::fmt::Write;
+
 use procfs::FromBufRead;
 
 use super::*;
-use crate::sources::testing::{layout, present, read, reading, survives_noise, tree};
+use crate::sources::testing::{layout, present, put, read, reading, survives_noise, tree};
 
 /// Linux 4.14, shortened: one key per zone, one refault counter, no oom_kill before 4.13.
 const OLD: &str = "\
@@ -53,4 +55,48 @@ fn procfs_agrees() {
 #[test]
 fn noise_does_no_harm() {
     survives_noise(OLD, "vmstat", |root| Box::new(Vmstat::new(&layout(), root)));
+}
+
+/// Numbers grow and shrink, lines trade places, come and go: a source that has learnt where its
+/// lines are reads what a new one reads.
+#[test]
+fn what_was_learnt_never_changes_what_is_read() {
+    let tree = tree(&[("vmstat", OLD)]);
+    let mut learnt = source(&tree);
+    let mut lines: Vec<(String, u64)> = OLD
+        .lines()
+        .map(|line| line.split_once(' ').map(|(key, _)| (key.to_owned(), 1)).unwrap())
+        .collect();
+    let whole = lines.clone();
+    let mut dice = 1_u64;
+    let mut below = |end: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(dice >> 33).unwrap() % end
+    };
+    for round in 0..3000 {
+        for _ in 0..below(4) {
+            let index = below(lines.len());
+            lines[index].1 = u64::MAX >> below(64);
+        }
+        match below(20) {
+            0 => {
+                let (one, other) = (below(lines.len()), below(lines.len()));
+                lines.swap(one, other);
+            }
+            1 if lines.len() > 3 => drop(lines.remove(below(lines.len()))),
+            2 => lines.clone_from(&whole),
+            _ => {}
+        }
+        let mut text = String::new();
+        for (key, value) in &lines {
+            writeln!(text, "{key} {value}").unwrap();
+        }
+        put(tree.path(), "vmstat", text.as_bytes());
+        let (one, other) = (read(&mut learnt), read(&mut source(&tree)));
+        let all = present(&other);
+        assert_eq!(present(&one), all, "round {round}: {text}");
+        for series in all {
+            assert_eq!(reading(&one, series), reading(&other, series), "round {round}: {text}");
+        }
+    }
 }
