@@ -47,6 +47,8 @@ pub struct Vitals {
     pub iowait_percent: u64,
     /// Age of the unfinished commit, milliseconds.
     pub commit_stuck_ms: u64,
+    /// What goes wrong slowly ([`crate::trends`]).
+    pub trend: Option<&'static str>,
 }
 
 impl Vitals {
@@ -82,7 +84,10 @@ impl Vitals {
         if self.procs_blocked >= 4 && self.iowait_percent >= 50 {
             return (Grade::Warn, "tasks wait for the disk");
         }
-        (Grade::Calm, "calm")
+        match self.trend {
+            Some(trend) => (Grade::Warn, trend),
+            None => (Grade::Calm, "calm"),
+        }
     }
 }
 
@@ -154,6 +159,7 @@ mod tests {
         procs_blocked: 0,
         iowait_percent: 0,
         commit_stuck_ms: 0,
+        trend: None,
     };
     const CALM: Vitals = Vitals { available: 50, ..DYING };
 

@@ -39,5 +39,6 @@ pub mod signatures;
 pub mod slow;
 pub mod sources;
 pub mod sys;
+pub mod trends;
 pub mod units;
 pub mod writer;
