@@ -13,6 +13,7 @@ use flightrec_format::varint::Writer;
 use crate::events::Events;
 use crate::rows::{Cursor, Rows};
 use crate::sample::{Layout, Occupant};
+use crate::words::kept::Choice;
 
 mod groups;
 
@@ -31,6 +32,8 @@ pub struct Wanted<'a> {
     pub slots_end: usize,
     /// Whether events go in; without them a frame says that it was cut.
     pub with_events: bool,
+    /// Most bytes of messages of these ticks; the worst and newest go in (6.5).
+    pub words_len: usize,
 }
 
 /// A body that was written.
@@ -40,6 +43,8 @@ pub struct Encoded {
     pub body_len: usize,
     /// Tick of the last row in it.
     pub last_tick: u64,
+    /// About how many bytes of it are messages.
+    pub words_len: usize,
 }
 
 /// Why there is no body.
@@ -59,6 +64,7 @@ pub struct Encoder {
     groups: Groups,
     order: Vec<usize>,
     modes: Vec<(Mode, u32)>,
+    words: Choice,
 }
 
 /// Bytes of body that the recorder writes at most, well below the format's limit.
@@ -75,6 +81,7 @@ impl Encoder {
             groups: Groups::new(layout, columns_max),
             order: Vec::with_capacity(columns_max / 4),
             modes: Vec::with_capacity(columns_max),
+            words: Choice::new(),
         }
     }
 
@@ -105,6 +112,8 @@ impl Encoder {
         let columns_len: usize =
             self.modes.iter().map(|(_, len)| usize::try_from(*len).unwrap_or(usize::MAX)).sum();
 
+        let ticks = (wanted.first_tick, last_tick);
+        let words_len = self.words.choose(&events.words, ticks, wanted.words_len);
         let mut body = std::mem::take(&mut self.body);
         let written =
             self.write_sections(events, wanted, (head_len, columns_len, last_tick), &mut body);
@@ -118,7 +127,7 @@ impl Encoder {
                     columns_at,
                     &mut body,
                 );
-                Ok(Encoded { body_len, last_tick })
+                Ok(Encoded { body_len, last_tick, words_len })
             }
             None => Err(half),
         };
@@ -202,17 +211,27 @@ impl Encoder {
     ) -> Option<(usize, usize)> {
         let mut out = Writer::new(body);
         let mut side = Writer::new(&mut self.side);
-        let entity_count = self.groups.list.iter().filter(|group| group.slot != 0).count();
+        let groups = self.order.iter().filter_map(|&index| self.groups.list.get(index));
+        let named = groups.filter_map(|group| group.occupant.as_ref().map(|own| (group.kind, own)));
+        let names = named.clone().map(|(kind, own)| (kind, own.name.as_bytes()));
+        let strangers = self.words.find_strangers(&events.words, &names);
+        let entity_count = named.clone().count() + strangers.len();
         if entity_count > 0 {
             side.number(u64::try_from(entity_count).ok()?);
-            for &index in &self.order {
-                let group = self.groups.list.get(index)?;
-                if let Some(occupant) = &group.occupant {
-                    write_occupant(&mut side, group.kind, occupant);
-                }
+            for (kind, occupant) in named.clone() {
+                write_occupant(&mut side, kind, occupant);
+            }
+            for name in strangers {
+                write_entity(&mut side, EntityKind::LOG, name.as_bytes(), &[]);
             }
             let len = side.finish()?;
             write_section(&mut out, section::ENTITIES, self.side.get(..len)?);
+        }
+        if !self.words.is_empty() {
+            let mut side = Writer::new(&mut self.side);
+            self.words.write(&events.words, &mut side, wanted.first_tick, &names);
+            let len = side.finish()?;
+            write_section(&mut out, section::MESSAGES, self.side.get(..len)?);
         }
         if let Some(facts) = wanted.facts {
             write_section(&mut out, section::FACTS, facts);

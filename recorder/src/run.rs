@@ -13,6 +13,7 @@ use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
+use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
 use crate::resume::Starter;
@@ -151,16 +152,20 @@ fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
-    let (sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let (mut sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let slow = Slow::start(lookout, inbox, slow::PERIOD)
         .map_err(|error| failed("cannot start a thread", &error))?;
+    let (logs, heard) =
+        Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
+    sources.extend(heard.sources);
+    let logs = logs.start(logs::PERIOD).map_err(|error| failed("cannot start a thread", &error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(marks);
+    let recorder = recorder.with_marks(marks).with_words(heard.words);
     // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
     if config.lock_memory {
         sys::lock_memory().ok();
@@ -168,7 +173,7 @@ fn record(
     let ended = recorder
         .run(reason_of)
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
-    drop(slow);
+    drop((slow, logs));
     ended
 }
 

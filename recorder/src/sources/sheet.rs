@@ -30,14 +30,14 @@ struct Row {
 
 /// The slow thread's own copy, which nobody else sees before it is posted.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     rows: Box<[Row]>,
     sheet: Arc<Sheet>,
 }
 
 impl Page {
     /// Forgets the values; entities keep their rows until the page is posted without them.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         for row in &mut self.rows {
             row.seen = false;
             row.values = [None; VALUES_MAX];
@@ -46,7 +46,7 @@ impl Page {
 
     /// Writes a value of an entity; its number is that of the series in the page. The machine's
     /// own name is empty. More entities than there are rows are left out.
-    pub(super) fn put(&mut self, name: &[u8], number: usize, value: Option<u64>) {
+    pub(crate) fn put(&mut self, name: &[u8], number: usize, value: Option<u64>) {
         let name = EntityName::new(name);
         let own = self.rows.iter().position(|row| row.name == Some(name));
         let index = own.or_else(|| self.rows.iter().position(|row| row.name.is_none()));
@@ -60,7 +60,7 @@ impl Page {
     }
 
     /// Shows the page to the sampler.
-    pub(super) fn post(&mut self) {
+    pub(crate) fn post(&mut self) {
         for row in &mut self.rows {
             row.name = row.name.filter(|_| row.seen);
         }
@@ -84,7 +84,7 @@ struct Shown {
 
 /// The sampler's side of a page.
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(crate) struct Posted {
     name: &'static str,
     sheet: Arc<Sheet>,
     seats: Seats,
@@ -107,7 +107,7 @@ enum Seats {
 
 /// Two sides of a page for `series` (at most [`VALUES_MAX`]) of `kind`. `stale_after`: reads
 /// without a new page after which the last one is not believed any more.
-pub(super) fn page(
+pub(crate) fn page(
     name: &'static str,
     layout: &Layout,
     kind: EntityKind,
