@@ -8,11 +8,15 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
-use flightrec_recorder::logs::Log;
+use flightrec_recorder::logs::{Log, Logs, Places};
+use flightrec_recorder::sample::Layout;
+use flightrec_recorder::sources::{MACHINE, RANKS};
 use flightrec_recorder::textlogs::TextLogs;
-use flightrec_recorder::words::{Counts, Listener};
+use flightrec_recorder::words::{Counts, Listener, Messages};
+use flightrec_tests::dead_fs::DeadFs;
 use flightrec_tests::programs::{flightrecd, say, wait_until};
 use flightrec_tests::recovered::Recovered;
 use tempfile::TempDir;
@@ -139,6 +143,34 @@ fn a_storm_in_a_log_is_recorded_with_its_source_its_rate_and_its_words_redacted(
     assert!(!has(b"hunter2") && !has(b"0123456789abcdef failed"));
 }
 
+/// The disk is dead, and the kernel says why: that is what must be heard.
+#[test]
+fn a_log_folder_that_hangs_keeps_nobody_from_hearing_the_kernel() {
+    let folder = TempDir::new().unwrap();
+    let var_log = folder.path().join("log");
+    fs::create_dir(&var_log).unwrap();
+    fs::write(folder.path().join("kmsg"), "6,1,1,-;usb 1-1: new device\n").unwrap();
+    let dead = match DeadFs::mount(&var_log, None) {
+        Ok(dead) => dead,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let layout = Layout::new(MACHINE, RANKS);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let places = Places { dev: folder.path(), var_log: &var_log };
+    let (logs, heard) = Logs::new(&layout, places, 1_000_000_000, Messages::Redacted, &clock);
+    let threads = logs.start(Duration::from_millis(10)).unwrap();
+    let mut kmsg = OpenOptions::new().append(true).open(folder.path().join("kmsg")).unwrap();
+    kmsg.write_all(b"3,2,9,-;EXT4-fs error (device sda1): ext4_find_entry\n").unwrap();
+    let mut words = Vec::new();
+    let heard_it = wait_until(|| {
+        words.extend(heard.words.try_iter().map(|word| (word.event, word.text)));
+        words.len() >= 2
+    });
+    assert!(heard_it, "{words:?}");
+    assert!(words[0].0 && words[0].1.as_bytes().starts_with(b"EXT4-fs error"), "{words:?}");
+    drop((dead, threads));
+}
+
 /// Counts lines.
 #[derive(Default)]
 struct Lines(u64);
@@ -230,6 +262,7 @@ fn each_line_of_a_real_syslog_is_counted_once_through_real_rotations() {
     }
     let mut logs = TextLogs::new(&syslog.folder.path().join("log"), Arc::new(SystemClock));
     let mut lines = Lines::default();
+    logs.look(&mut lines);
     let mut catch_up = |sent: u64| {
         let done = wait_until(|| {
             logs.look(&mut lines);

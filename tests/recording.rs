@@ -304,7 +304,10 @@ fn logs_that_never_stop_endanger_no_sample() {
         let whole = world.recovered();
         assert_eq!(whole.missing(acked), []);
         assert_eq!(whole.causes(), [""; 0]);
-        assert!(whole.messages.len() > 100, "{} messages", whole.messages.len());
+        let keys = whole.messages.iter().map(|own| (own["tick"].as_u64(), own["text"].to_string()));
+        let distinct: std::collections::BTreeSet<_> = keys.collect();
+        assert!(distinct.len() > 100, "{} messages", distinct.len());
+        assert_eq!(distinct.len(), whole.messages.len(), "R9: copies are one message");
         let newest = acked.last().unwrap().1;
         let cut_tick = 60 + 400;
         assert!(newest + 11 >= cut_tick, "{width:?}: {newest} of {cut_tick}");

@@ -143,7 +143,7 @@ impl Kmsg {
         let last = String::from_utf8_lossy(last.as_bytes());
         // What has no room is left out.
         write!(text, "{count} grave lines before the recorder started, the last: {last}").ok();
-        listener.grave(Some("earlier"), severity, text.as_bytes());
+        listener.grave(Some("before the start"), severity, text.as_bytes());
     }
 }
 

@@ -33,7 +33,7 @@ pub const SERIES: &[SeriesNumber] = &[240, 241, 242, 243];
 const KERNEL_SERIES: &[SeriesNumber] = &[279];
 
 /// Bytes of the stack of each thread.
-const STACK_SIZE: usize = 128 << 10;
+const STACK_SIZE: usize = 64 << 10;
 
 /// Words that wait for the sampler.
 const WAITING: usize = 16;

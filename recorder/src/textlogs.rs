@@ -96,10 +96,11 @@ pub struct TextLogs {
 }
 
 impl TextLogs {
-    /// Begins at the end of what is there.
+    /// Begins at the end of what is there at the first look; until then nothing is touched, for it
+    /// may hang.
     #[must_use]
     pub fn new(root: &Path, clock: Arc<dyn Clock>) -> Self {
-        let mut own = Self {
+        Self {
             root: root.to_owned(),
             folders: Vec::new(),
             files: Vec::with_capacity(FILES_MAX),
@@ -108,9 +109,7 @@ impl TextLogs {
             clock,
             again: false,
             root_identity: None,
-        };
-        own.find();
-        own
+        }
     }
 
     /// Looks through the folders for logs that are not followed yet. Allocates.

@@ -28,7 +28,7 @@ fn lines_errors_and_what_is_grave_are_told_from_now_on() {
     kmsg.look(&mut notes);
     assert_eq!(notes.of("kmsg"), (0, 0), "what was said before is not ours");
     let (class, severity, text) = &notes.grave[0];
-    assert_eq!((*class, *severity), (Some("earlier"), 3));
+    assert_eq!((*class, *severity), (Some("before the start"), 3));
     assert!(
         text.starts_with("1 grave lines before")
             && text.ends_with("mmc1: error -110 whilst initialising SD card"),

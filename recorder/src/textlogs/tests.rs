@@ -20,7 +20,9 @@ impl Room {
             put(&folder.path().join(name), text);
         }
         let logs = TextLogs::new(folder.path(), Arc::new(SystemClock));
-        Self { folder, logs, notes: Notes::default() }
+        let mut room = Self { folder, logs, notes: Notes::default() };
+        room.look();
+        room
     }
 
     fn path(&self, name: &str) -> PathBuf {
