@@ -103,7 +103,7 @@ fn a_storm_in_a_log_is_recorded_with_its_source_its_rate_and_its_words_redacted(
         }
         wait_ms(100);
     }
-    let took_s = (clock.boottime_ns() - begun_ns) as f64 / 1e9;
+    let took_ms = u32::try_from((clock.boottime_ns() - begun_ns) / 1_000_000).unwrap();
     wait_ms(2500);
     recorder.signal("TERM");
     let mut recorder = recorder;
@@ -125,7 +125,9 @@ fn a_storm_in_a_log_is_recorded_with_its_source_its_rate_and_its_words_redacted(
     assert_eq!(last, lines, "each line once, and none of those that stood there");
     let grown: Vec<_> = told.windows(2).filter(|pair| pair[1].1 > pair[0].1).collect();
     let (from, to) = (grown[0][0], grown[grown.len() - 1][1]);
-    let (rate, truth) = ((to.1 - from.1) as f64 / (to.0 - from.0), lines as f64 / took_s);
+    let grown = f64::from(u32::try_from(to.1 - from.1).unwrap());
+    let truth = f64::from(u32::try_from(lines).unwrap()) / f64::from(took_ms) * 1000.0;
+    let rate = grown / (to.0 - from.0);
     println!("{rate:.0} lines/s recorded, {truth:.0} written");
     assert!(rate > truth * 0.6 && rate < truth * 1.6, "{rate} {truth}");
     let quiet = recovered.lines.iter().any(|line| line["logs"].to_string().contains("quiet"));

@@ -25,6 +25,9 @@ const RECORDS: usize = 4096;
 /// Facilities have eight bits, severities three.
 const PRIORITY_END: u64 = 1 << 11;
 
+/// The class that is counted by itself.
+const UNDERVOLTAGE: &str = "under-voltage";
+
 /// Records that the kernel may hold from before we started.
 const EARLIER_MAX: usize = 1 << 20;
 
@@ -55,12 +58,8 @@ impl<'a> Record<'a> {
         if self.is_kernel { grave::class(self.text) } else { None }
     }
 
-    fn is_grave(&self) -> bool {
-        self.class().is_some() || (self.is_kernel && self.severity <= 3)
-    }
-
-    fn is_undervoltage(&self) -> bool {
-        self.class() == Some("under-voltage")
+    fn is_grave(&self, class: Option<&str>) -> bool {
+        class.is_some() || (self.is_kernel && self.severity <= 3)
     }
 
     /// `net_ratelimit: 37 callbacks suppressed`.
@@ -123,8 +122,9 @@ impl Kmsg {
             match next(file, record) {
                 Next::Record(record) => {
                     *next_seq = Some(record.seq + 1);
-                    *undervoltage += u64::from(record.is_undervoltage());
-                    if record.is_grave() {
+                    let class = record.class();
+                    *undervoltage += u64::from(class == Some(UNDERVOLTAGE));
+                    if record.is_grave(class) {
                         grave += 1;
                         last = Some((redact(record.text), record.severity));
                     }
@@ -171,9 +171,10 @@ impl Log for Kmsg {
             counts.lines += 1;
             counts.bytes += bytes;
             counts.errors = counts.errors.map(|errors| errors + u64::from(record.severity <= 3));
-            *undervoltage += u64::from(record.is_undervoltage());
-            if record.is_grave() {
-                listener.grave(record.class(), record.severity, record.text);
+            let class = record.class();
+            *undervoltage += u64::from(class == Some(UNDERVOLTAGE));
+            if record.is_grave(class) {
+                listener.grave(class, record.severity, record.text);
             }
             listener.message(NAME, record.severity, 1, record.text);
         }

@@ -2,7 +2,7 @@
 //!
 //! `/dev/kmsg` has a thread of its own: it never hangs, and matters most when everything else
 //! does. Text logs are read by another, which may hang in a file system as long as it likes. Both
-//! tell the same [`Ear`], which posts rates and messages for the sampler; nobody waits for them.
+//! tell the same ear, which posts rates and messages for the sampler; nobody waits for them.
 
 mod ear;
 mod seats;

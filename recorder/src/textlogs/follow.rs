@@ -229,7 +229,8 @@ impl Follow {
         let Some(place) = buffer.get_mut(..wanted) else { return };
         let Ok(len) = self.file.read_at(place, from) else { return };
         let end = from + u64::try_from(len).unwrap_or(0);
-        self.counts.bytes += end.saturating_sub(self.offset);
+        let grown = end.saturating_sub(self.offset);
+        let mut own_bytes = 0;
         let text = place.get(..len).unwrap_or_default();
         let heard_from = len.saturating_sub(HEARD_LEN);
         let mut at = 0;
@@ -237,10 +238,8 @@ impl Follow {
             let line = text.get(at..at + line_len).unwrap_or_default();
             let is_whole = !std::mem::take(&mut self.skipping);
             if is_own(line) {
-                let bytes = u64::try_from(line_len + 1).unwrap_or(0);
                 own.lines += 1;
-                own.bytes += bytes;
-                self.counts.bytes = self.counts.bytes.saturating_sub(bytes);
+                own_bytes += u64::try_from(line_len + 1).unwrap_or(0);
             } else {
                 self.counts.lines += 1;
                 if is_whole && at >= heard_from {
@@ -249,6 +248,9 @@ impl Follow {
             }
             at += line_len + 1;
         }
+        own.bytes += own_bytes;
+        // The first half of a line of ours was counted before it was known for one.
+        self.counts.bytes += grown.saturating_sub(own_bytes);
         self.line_start = from + u64::try_from(at).unwrap_or(0);
         self.offset = end;
         if end - self.line_start > LINE_LEN_MAX {

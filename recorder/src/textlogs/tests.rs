@@ -95,6 +95,12 @@ fn our_own_lines_are_counted_apart() {
     assert_eq!(room.of("syslog"), (1, 33));
     assert_eq!(room.of(":flightrecd"), (2, 96));
     assert_eq!(room.notes.said(), ["cron[1]: x"]);
+    let (half, rest) = own.split_at(40);
+    room.append("syslog", half);
+    room.look();
+    room.append("syslog", rest);
+    room.look();
+    assert_eq!((room.of("syslog").0, room.of(":flightrecd").0), (1, 3));
 }
 
 /// copytruncate of logrotate, armbian-truncate-logs: the file is emptied under its writer.

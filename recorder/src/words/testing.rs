@@ -31,7 +31,10 @@ fn text(bytes: &[u8]) -> String {
 impl Listener for Notes {
     fn source(&mut self, name: &[u8], counts: Counts) {
         if let Some(before) = self.sources.insert(text(name), counts) {
-            assert!(before.lines <= counts.lines, "{before:?} {counts:?}");
+            assert!(
+                before.lines <= counts.lines && before.bytes <= counts.bytes,
+                "{before:?} {counts:?}"
+            );
             assert!(before.suppressed <= counts.suppressed && before.errors <= counts.errors);
         }
     }
