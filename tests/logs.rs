@@ -187,6 +187,66 @@ impl Listener for Lines {
     fn message(&mut self, _: &[u8], _: u8, _: u64, _: &[u8]) {}
 }
 
+/// A mount that is taken away again.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn ram_disk(point: &'a Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "flightrec-test"]).arg(point).output().ok()?;
+        mounted.status.success().then_some(Self(point))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        // Lazily, as log2ram does it: somebody may still hold a log open.
+        Command::new("umount").arg("-l").arg(self.0).status().ok();
+    }
+}
+
+/// log2ram and armbian-ramlog mount a RAM disk over the logs, copy them into it, and take it away.
+#[test]
+fn logs_that_move_into_ram_and_back_are_counted_once() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let var_log = folder.path().join("log");
+    let syslog = var_log.join("syslog");
+    fs::create_dir(&var_log).unwrap();
+    fs::write(&syslog, "old\n".repeat(100)).unwrap();
+    let mut logs = TextLogs::new(&var_log, Arc::new(SystemClock));
+    let mut lines = Lines::default();
+    let append = |count: usize| {
+        let mut log = OpenOptions::new().append(true).open(&syslog).unwrap();
+        log.write_all("new\n".repeat(count).as_bytes()).unwrap();
+    };
+    let mut counted = || {
+        for _ in 0..3 {
+            logs.look(&mut lines);
+        }
+        lines.0
+    };
+    assert_eq!(counted(), 0);
+    append(10);
+    assert_eq!(counted(), 10);
+    let saved = folder.path().join("hdd.log");
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    copy(&syslog, &saved);
+    let Some(ram) = Mounted::ram_disk(&var_log) else {
+        return println!("skipped: no tmpfs to be mounted (not root?)");
+    };
+    assert_eq!(counted(), 10, "nothing stands there yet");
+    copy(&saved, &syslog);
+    assert_eq!(counted(), 10, "it is a copy");
+    append(5);
+    assert_eq!(counted(), 15);
+    drop(ram);
+    assert_eq!(counted(), 15, "what stands on the disk was counted");
+    append(2);
+    assert_eq!(counted(), 17);
+}
+
 /// A syslog daemon of our own, that writes to a folder of ours.
 struct Syslog {
     folder: TempDir,
