@@ -15,6 +15,7 @@ use flightrec_recorder::census::{Census, CensusThread};
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
+use flightrec_recorder::logs::{Logs, Places};
 use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::report;
@@ -24,6 +25,7 @@ use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::slow::Slow;
 use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
+use flightrec_recorder::words::Messages;
 use flightrec_recorder::writer::{Opener, Writer};
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
@@ -153,6 +155,40 @@ impl Source for Scare {
     }
 }
 
+/// Somebody who writes the same line with other numbers again and again.
+struct Storm(Arc<AtomicBool>, std::thread::JoinHandle<u64>);
+
+impl Storm {
+    fn start(path: &std::path::Path) -> Self {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = over.clone();
+        let writer = std::thread::spawn(move || {
+            let mut lines = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                let mut line = [0; 80];
+                let mut room = &mut line[..];
+                writeln!(room, "Nov 22 07:38:53 board vector[812]: event {lines} lost, key=abc")
+                    .unwrap();
+                let left = room.len();
+                file.write_all(&line[..line.len() - left]).unwrap();
+                lines += 1;
+                if lines.is_multiple_of(16) {
+                    SystemClock.wait(SystemClock.boottime_ns() + 5_000_000);
+                }
+            }
+            lines
+        });
+        Self(over, writer)
+    }
+
+    fn end(self) -> u64 {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.join().unwrap()
+    }
+}
+
 #[test]
 fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync() {
     // At 10 ms a sample this is five seconds; 1 MiB seals every fifteen commits.
@@ -188,6 +224,12 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
     let slow = Slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
     let census = CensusThread::start(census, clock.clone(), Duration::from_millis(20)).unwrap();
+    // Logs: the kernel's own, where it may be read, and one in which there is a storm.
+    let storm = Storm::start(&folder.path().join("syslog"));
+    let places = Places { var_log: folder.path(), ..Places::real() };
+    let (logs, heard) = Logs::new(&layout, places, 10_000_000, Messages::Redacted, &clock);
+    sources.extend(heard.sources);
+    let logs = logs.start(Duration::from_millis(20)).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {
@@ -205,9 +247,10 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         last_words: Vec::new(),
     };
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(Some(marks)).with_reports(reports);
+    let recorder = recorder.with_marks(Some(marks)).with_reports(reports).with_words(heard.words);
     let ended = recorder.run(|_| 3).unwrap();
-    drop((slow, census));
+    drop((slow, census, logs));
+    assert!(storm.end() > 1000, "there was no storm: nothing was shown");
 
     assert!(ended.samples > 300, "{ended:?}");
     assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");

@@ -15,6 +15,7 @@ use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
+use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
 use crate::report;
@@ -171,11 +172,15 @@ fn record(
     let slow = Slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
     let census = CensusThread::start(census, clock.clone(), census::PERIOD)
         .map_err(|error| no_thread(&error))?;
+    let (logs, heard) =
+        Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
+    sources.extend(heard.sources);
+    let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(marks).with_reports(reports);
+    let recorder = recorder.with_marks(marks).with_reports(reports).with_words(heard.words);
     // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
     if config.lock_memory {
         sys::lock_memory().ok();
@@ -183,7 +188,7 @@ fn record(
     let ended = recorder
         .run(reason_of)
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
-    drop((slow, census));
+    drop((slow, census, logs));
     ended
 }
 

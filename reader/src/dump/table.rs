@@ -142,6 +142,8 @@ impl Table<'_, '_> {
                 self.print(&line, if is_grave(&event.told) { "31" } else { "" })
             }
             Item::Gap(gap) => self.gap(gap),
+            // What logs said has no place between figures.
+            Item::Message(_) => Ok(()),
         }
     }
 
