@@ -18,6 +18,7 @@ pub mod events;
 pub mod facts;
 pub mod frames;
 pub mod holder;
+pub mod journal;
 pub mod marks;
 pub mod place;
 pub mod precision;
