@@ -9,6 +9,7 @@ mod fixtures;
 mod flight;
 mod full_disk;
 mod guarantees;
+mod journal;
 mod long_life;
 mod mark;
 mod packaging;
