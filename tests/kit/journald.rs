@@ -2,11 +2,11 @@
 //! machine has its journal, and we see what it writes.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,6 +20,8 @@ const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef";
 #[derive(Debug)]
 pub struct Journald {
     folder: TempDir,
+    /// On a tmpfs, as `/run` is: from nowhere else does journald remove what it has flushed.
+    run: TempDir,
     settings: String,
     environment: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
@@ -56,19 +58,25 @@ impl Journald {
         if !status.lines().any(|line| line.starts_with("Uid:\t0\t0")) {
             return Err("a mount namespace needs root".to_owned());
         }
+        let python = Command::new("python3").arg("--version").output();
+        if !python.is_ok_and(|said| said.status.success()) {
+            return Err("there is no python3".to_owned());
+        }
         for program in [PROGRAM, "/usr/bin/journalctl", "/usr/bin/unshare"] {
             if !Path::new(program).exists() {
                 return Err(format!("there is no {program}"));
             }
         }
         let folder = TempDir::new().map_err(|error| error.to_string())?;
-        for name in ["etc", "run/journal", "run-log/journal", "var"] {
+        let run = TempDir::new_in("/dev/shm").map_err(|error| format!("/dev/shm: {error}"))?;
+        for name in ["etc", "run/journal", "var"] {
             fs::create_dir_all(folder.path().join(name)).map_err(|error| error.to_string())?;
         }
+        fs::create_dir(run.path().join("journal")).map_err(|error| error.to_string())?;
         fs::write(folder.path().join("machine-id"), format!("{MACHINE_ID}\n"))
             .map_err(|error| error.to_string())?;
         let settings = format!("[Journal]\nAudit=\n{settings}\n");
-        Ok(Self { folder, settings, environment: environment.to_vec(), child: None })
+        Ok(Self { folder, run, settings, environment: environment.to_vec(), child: None })
     }
 
     /// Starts it, again perhaps.
@@ -79,10 +87,11 @@ impl Journald {
         // The folders are mounted where journald looks, for it alone.
         let script = "set -e; mount --make-rprivate /; mkdir -p /run/systemd /run/log /var/log/journal
             mount --bind \"$1/etc\" /etc/systemd; mount --bind \"$1/machine-id\" /etc/machine-id
-            mount --bind \"$1/run\" /run/systemd; mount --bind \"$1/run-log\" /run/log
+            mount --bind \"$1/run\" /run/systemd; mount --bind \"$3\" /run/log
             mount --bind \"$1/var\" /var/log/journal; exec \"$2\"";
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", script, "sh", folder.to_str().expect("a plain path"), PROGRAM])
+            .arg(self.run.path())
             .envs(self.environment.iter().copied())
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
@@ -110,7 +119,7 @@ impl Journald {
     /// The same in memory.
     #[must_use]
     pub fn run_log(&self) -> PathBuf {
-        self.folder.path().join("run-log/journal")
+        self.run.path().join("journal")
     }
 
     /// One of its files.
@@ -139,14 +148,33 @@ impl Journald {
         said.is_ok_and(|status| status.success())
     }
 
-    /// A stream as of a service: lines, each with its severity in front.
+    /// A stream as of a service: lines, each with its severity in front. The process at its other end
+    /// is one of its own, for journald remembers the unit of each.
     #[must_use]
-    pub fn stream(&self, identifier: &str, unit: &str) -> UnixStream {
-        let mut stream =
-            UnixStream::connect(self.folder.path().join("run/journal/stdout")).expect("a stream");
+    pub fn stream(&self, identifier: &str, unit: &str) -> Stream {
+        let program = "import socket, sys
+out = socket.socket(socket.AF_UNIX)
+out.connect(sys.argv[1])
+out.sendall(sys.argv[2].encode())
+print(flush=True)
+while part := sys.stdin.buffer.read1(65536):
+    out.sendall(part)
+";
+        let socket = self.folder.path().join("run/journal/stdout");
         let head = format!("{identifier}\n{unit}\n6\n1\n0\n0\n0\n");
-        stream.write_all(head.as_bytes()).expect("a head");
-        stream
+        let mut child = Command::new("python3")
+            .args(["-c", program])
+            .arg(socket)
+            .arg(head)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        // A line says that it is connected.
+        let mut said = [0];
+        child.stdout.take().expect("a pipe").read_exact(&mut said).expect("a connection");
+        let input = child.stdin.take().expect("a pipe");
+        Stream { child, input: Some(input) }
     }
 
     /// One entry by the native protocol, field by field.
@@ -162,6 +190,19 @@ impl Journald {
         let socket = UnixDatagram::unbound().expect("a socket");
         let sent = socket.send_to(&bytes, self.folder.path().join("run/journal/socket"));
         assert!(sent.is_ok(), "{sent:?}");
+    }
+
+    /// One entry by way of `logger`, which passes large ones in a file.
+    pub fn logger(&self, fields: &str) {
+        let mut logger = Command::new("nsenter")
+            .args(["-m", "-t", &self.pid().to_string(), "logger", "--journald"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("nsenter");
+        let mut input = logger.stdin.take().expect("a pipe");
+        input.write_all(fields.as_bytes()).expect("logger reads");
+        drop(input);
+        assert!(logger.wait().is_ok_and(|status| status.success()));
     }
 
     /// All lines that its files hold, each once.
@@ -196,6 +237,30 @@ impl Journald {
 impl Drop for Journald {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Lines of one service.
+#[derive(Debug)]
+pub struct Stream {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.input.as_mut().expect("open until it is dropped").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.input.take();
+        self.child.wait().ok();
     }
 }
 
