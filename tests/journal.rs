@@ -46,7 +46,10 @@ fn pause(time: Duration) {
 }
 
 /// Starts one, with a journal that has looked before there was anything; or says why not.
-fn begin(settings: &str, environment: &[(&'static str, &'static str)]) -> Option<(Journald, Journal)> {
+fn begin(
+    settings: &str,
+    environment: &[(&'static str, &'static str)],
+) -> Option<(Journald, Journal)> {
     let started = Journald::prepare(settings, environment).and_then(|mut journald| {
         let mut journal = Journal::new(&journald.var(), &journald.run_log());
         journal.look(&mut Told::default());
@@ -87,7 +90,8 @@ fn assert_lines(told: &Told, lines: &[Line]) {
         let (counters, rest) = counts.into_iter().partition(|(name, _)| is_counter(name));
         [counters, rest]
     };
-    let ([told, told_rest], [expected, rest]) = (split(told.lines()), split(count(lines, |_| true)));
+    let ([told, told_rest], [expected, rest]) =
+        (split(told.lines()), split(count(lines, |_| true)));
     assert_eq!(told, expected);
     let sums = [&told_rest, &rest].map(|counts| counts.values().sum::<u64>());
     assert_eq!(sums[0], sums[1], "{told_rest:?} {rest:?}");
@@ -225,7 +229,10 @@ fn what_was_there_before_does_not_count() {
     assert!(told.messages.is_empty(), "{:?}", told.messages);
     writeln!(vector, "<3>after").unwrap();
     look_to_the_end(&journald, &mut late, &mut told);
-    assert_eq!(told.counts["vector.service"], Counts { lines: 1, errors: 1, bytes: 0, suppressed: 0 });
+    assert_eq!(
+        told.counts["vector.service"],
+        Counts { lines: 1, errors: 1, bytes: 0, suppressed: 0 }
+    );
     let expected = ("vector.service".to_owned(), 3, 1, "after".to_owned());
     assert_eq!(told.messages, [expected]);
 }

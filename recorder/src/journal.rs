@@ -27,8 +27,8 @@ use std::path::Path;
 
 use folders::Folders;
 use layout::Bad;
-pub use messages::TEXT_LEN_MAX;
 use messages::Messages;
+pub use messages::TEXT_LEN_MAX;
 use name::{FileName, Name};
 use rows::Rows;
 use seat::Seat;

@@ -85,7 +85,8 @@ impl Journald {
         let at = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
         fs::write(at("etc/journald.conf"), &self.settings).map_err(|error| error.to_string())?;
         // The folders are mounted where journald looks, for it alone.
-        let script = "set -e; mount --make-rprivate /; mkdir -p /run/systemd /run/log /var/log/journal
+        let script =
+            "set -e; mount --make-rprivate /; mkdir -p /run/systemd /run/log /var/log/journal
             mount --bind \"$1/etc\" /etc/systemd; mount --bind \"$1/machine-id\" /etc/machine-id
             mount --bind \"$1/run\" /run/systemd; mount --bind \"$3\" /run/log
             mount --bind \"$1/var\" /var/log/journal; exec \"$2\"";

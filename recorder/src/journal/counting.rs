@@ -218,7 +218,8 @@ mod tests {
     fn what_journald_says_of_suppressed_lines_is_understood() {
         let said = b"Suppressed 5531 messages from vector.service";
         assert_eq!(suppressed(said), Some((5531, &b"vector.service"[..])));
-        for strange in ["Suppressed", "Suppressed x messages from a", "Suppressed 1 messages from "] {
+        for strange in ["Suppressed", "Suppressed x messages from a", "Suppressed 1 messages from "]
+        {
             assert_eq!(suppressed(strange.as_bytes()), None, "{strange}");
         }
     }

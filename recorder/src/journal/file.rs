@@ -148,12 +148,7 @@ impl JournalFile {
     }
 
     /// Items of an array of entries, from one on. The caller keeps within its room.
-    pub(super) fn array_items(
-        &mut self,
-        at: u64,
-        from: u64,
-        items: &mut [u64],
-    ) -> Result<(), Bad> {
+    pub(super) fn array_items(&mut self, at: u64, from: u64, items: &mut [u64]) -> Result<(), Bad> {
         let item_len = if self.is_compact { 4 } else { 8 };
         let mut begin = from
             .checked_mul(item_len)

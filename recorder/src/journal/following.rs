@@ -154,9 +154,7 @@ impl Journal {
             };
             let counted_us = self.counted_us(seat.folder);
             let begun = match self.seats.get_mut(index) {
-                Some(seat) if begins => {
-                    seat.begin_after(counted_us, &self.boot_id, &mut self.rows)
-                }
+                Some(seat) if begins => seat.begin_after(counted_us, &self.boot_id, &mut self.rows),
                 _ => Ok(()),
             };
             match begun {

@@ -98,8 +98,13 @@ impl Messages {
             let whose = seat.whose(data.first_entry, rows)?;
             let source = sources.name(whose.source());
             let severity = whose.severity.unwrap_or(super::SEVERITY_UNKNOWN);
-            let watched =
-                Watched { file: seat.number, offset: at, source, severity, repeats: data.n_entries };
+            let watched = Watched {
+                file: seat.number,
+                offset: at,
+                source,
+                severity,
+                repeats: data.n_entries,
+            };
             tell_one(seat, &watched, listener)?;
             self.watch(watched);
         }
