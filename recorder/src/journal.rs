@@ -49,9 +49,9 @@ const RETRY_LOOKS: u8 = 60;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// Lines. Exact for units and for the kernel; lines without a unit go to their identifier while
-    /// there are no more than 64 a look, else to `others`.
+    /// there are no more than 32 a look, else to `others`.
     pub lines: u64,
-    /// Lines of `PRIORITY` 0 to 3, at least. Exact while all sources together have no more than 64 a
+    /// Lines of `PRIORITY` 0 to 3, at least. Exact while all sources together have no more than 32 a
     /// look; then no more than is certain.
     pub errors: u64,
     /// Bytes; 0: unknown.

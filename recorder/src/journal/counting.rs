@@ -8,18 +8,15 @@ use super::file::{ITEMS_MAX, u64_of};
 use super::layout::Bad;
 use super::list::AT_ONCE;
 use super::rows::{Rows, What};
-use super::seat::Seat;
+use super::seat::{ERROR, Seat};
 use super::sources::{OTHERS, Sources};
 use crate::procfile::number;
 
 /// Errors, and lines without a unit, that are read one by one in one look at a file.
-pub(super) const ENTRIES_PER_LOOK: u64 = 64;
+pub(super) const ENTRIES_PER_LOOK: u64 = 32;
 
 /// Lines about suppression that are read in one look; the rest waits.
 const SUPPRESSIONS_PER_LOOK: u64 = 8;
-
-/// `PRIORITY` up to which a line is an error.
-const ERROR: u8 = 3;
 
 impl Seat {
     /// Takes what came since the last time. Answers with the errors among it, all sources together.
@@ -33,7 +30,8 @@ impl Seat {
             self.read_errors(errors, lines, rows, sources)?;
             self.read_unowned(rows, sources)?;
             sources.end(errors, lines);
-            self.stretch_begin = self.header.n_entries;
+            let meanwhile = self.entries_after.saturating_sub(self.header.n_entries);
+            self.stretch_begin = self.header.n_entries.saturating_sub(meanwhile);
             self.settle_errors(rows);
             self.place_rest(sources);
             self.read_suppressions(rows, sources)?;

@@ -18,14 +18,15 @@ pub const TEXT_LEN_MAX: usize = 512;
 
 /// New messages of one file that are told in one look, in a calm and in a storm. Who missed some
 /// finds them among the lines.
-const MESSAGES_PER_LOOK: usize = 32;
-const MESSAGES_IN_STORM: usize = 8;
+const MESSAGES_PER_LOOK: usize = 16;
+const MESSAGES_IN_STORM: usize = 4;
 
 /// Messages that may not be linked to an entry yet, before the newest that is.
 const UNLINKED_MAX: u32 = 8;
 
-/// Messages whose repetition is watched.
+/// Messages whose repetition is watched, and how many of them in a look in a storm.
 const WATCHED_MAX: usize = 16;
+const WATCHED_IN_STORM: usize = 4;
 
 const PREFIX: &[u8] = b"MESSAGE=";
 
@@ -44,11 +45,13 @@ struct Watched {
 pub(super) struct Messages {
     watched: [Option<Watched>; WATCHED_MAX],
     next: usize,
+    /// The one that is read next in a storm.
+    turn: usize,
 }
 
 impl Messages {
     pub(super) fn new() -> Self {
-        Self { watched: [None; WATCHED_MAX], next: 0 }
+        Self { watched: [None; WATCHED_MAX], next: 0, turn: 0 }
     }
 
     /// Forgets a file.
@@ -67,8 +70,8 @@ impl Messages {
         sources: &Sources,
         listener: &mut dyn Listener,
     ) -> Result<(), Bad> {
-        self.tell_repeated(seat, listener)?;
         let is_storm = new_entries > ENTRIES_PER_LOOK;
+        self.tell_repeated(seat, is_storm, listener)?;
         let most = if is_storm { MESSAGES_IN_STORM } else { MESSAGES_PER_LOOK };
         let mut found = [(0, Data::default()); MESSAGES_PER_LOOK];
         let mut count = 0;
@@ -111,11 +114,20 @@ impl Messages {
         Ok(())
     }
 
-    fn tell_repeated(&mut self, seat: &mut Seat, listener: &mut dyn Listener) -> Result<(), Bad> {
-        for watched in self.watched.iter_mut().flatten() {
-            if watched.file != seat.number {
+    /// In a storm it is the turn of some of them only.
+    fn tell_repeated(
+        &mut self,
+        seat: &mut Seat,
+        is_storm: bool,
+        listener: &mut dyn Listener,
+    ) -> Result<(), Bad> {
+        let count = if is_storm { WATCHED_IN_STORM } else { WATCHED_MAX };
+        for _ in 0..count {
+            self.turn = (self.turn + 1) % WATCHED_MAX;
+            let watched = self.watched.get_mut(self.turn).and_then(Option::as_mut);
+            let Some(watched) = watched.filter(|watched| watched.file == seat.number) else {
                 continue;
-            }
+            };
             let (data, _) = seat.file.data(watched.offset, &mut [])?;
             let repeats = data.n_entries.min(seat.entries_after);
             if repeats / 2 >= watched.repeats {

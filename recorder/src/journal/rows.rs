@@ -31,8 +31,10 @@ pub(super) struct Row {
     pub(super) offset: u64,
     /// Entries that are counted.
     pub(super) settled: u64,
-    /// Entries as just read.
+    /// Entries as last read.
     pub(super) now: u64,
+    /// Whether it has grown when it was read last.
+    pub(super) is_active: bool,
 }
 
 /// The pool.
@@ -65,7 +67,7 @@ impl Rows {
         if self.rows.len() >= ROWS_MAX {
             return false;
         }
-        self.rows.push(Row { file, what, offset, settled: 0, now: 0 });
+        self.rows.push(Row { file, what, offset, settled: 0, now: 0, is_active: true });
         self.enter(self.rows.len() - 1);
         true
     }

@@ -8,8 +8,14 @@ use super::name::FileName;
 use super::rows::{Rows, What};
 use super::sources::{OTHERS, SourceId, Sources};
 
+/// `PRIORITY` up to which a line is an error.
+pub(super) const ERROR: u8 = 3;
+
 /// Entries that are looked through, from the newest back, in a file that was found late.
 const LATE_ENTRIES_MAX: u64 = 4096;
+
+/// Times that counters and header are read to find them of one moment, in a storm.
+const HEADER_TRIES: u32 = 4;
 
 /// A file with a seat.
 #[derive(Debug)]
@@ -36,7 +42,8 @@ pub(super) struct Seat {
     pub(super) placed: u64,
     /// Entries that were told apart, up to here.
     pub(super) cursor: u64,
-    /// Entries when the counters were settled last.
+    /// Entries when the counters were settled last, less those that came while they were read: as
+    /// many may have been missed in others.
     pub(super) stretch_begin: u64,
     pub(super) all: Place,
     pub(super) severities: [Place; 4],
@@ -108,15 +115,39 @@ impl Seat {
         }
         self.fields.find(&mut self.file, &header)?;
         self.fields.follow(&mut self.file, self.number, rows, sources)?;
-        for row in rows.of(self.number) {
-            if !matches!(row.what, What::Identifier(_)) {
-                row.now = self.file.data(row.offset, &mut [])?.0.n_entries;
-            }
-        }
+        self.read_counters(false, rows)?;
         self.entries_after = self.file.number(N_ENTRIES_AT)?;
         for row in rows.of(self.number) {
             // No value has more entries than the file.
             row.now = row.now.min(self.entries_after);
+        }
+        Ok(())
+    }
+
+    /// Reads counters: those of sources only until all entries are accounted for, the busiest first,
+    /// unless `all` are wanted. A line that is not found now will be missing in the next look too.
+    fn read_counters(&mut self, all: bool, rows: &mut Rows) -> Result<(), Bad> {
+        let counted = self.base.saturating_add(self.owned).saturating_add(self.placed);
+        let mut missing = self.header.n_entries.saturating_sub(counted);
+        for is_active in [true, false] {
+            for row in rows.of(self.number) {
+                let is_wanted = match row.what {
+                    What::Lines(_) => row.is_active == is_active && (all || missing > 0),
+                    What::Severity(severity) => is_active && severity <= ERROR,
+                    What::Suppression => is_active,
+                    What::Identifier(_) => false,
+                };
+                if !is_wanted {
+                    continue;
+                }
+                row.now = self.file.data(row.offset, &mut [])?.0.n_entries;
+                if matches!(row.what, What::Lines(_)) {
+                    missing = missing.saturating_sub(row.now.saturating_sub(row.settled));
+                }
+            }
+        }
+        for row in rows.of(self.number) {
+            row.is_active = row.now > row.settled;
         }
         Ok(())
     }
@@ -129,6 +160,14 @@ impl Seat {
         boot_id: &[u8; 16],
         rows: &mut Rows,
     ) -> Result<(), Bad> {
+        for _ in 0..HEADER_TRIES {
+            self.read_counters(true, rows)?;
+            self.entries_after = self.file.number(N_ENTRIES_AT)?;
+            if self.entries_after == self.header.n_entries {
+                break;
+            }
+            self.header = self.file.header()?;
+        }
         for row in rows.of(self.number) {
             row.settled = row.now;
         }

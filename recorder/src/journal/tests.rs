@@ -137,7 +137,7 @@ fn both_layouts_are_counted_as_journalctl_counts_them() {
         assert_eq!(told.counts.values().map(|counts| counts.lines).sum::<u64>(), all);
         assert_eq!(told.counts["vector.service"].suppressed, SUPPRESSED);
         let newest = told.messages.last().unwrap();
-        assert_eq!(newest.3, "without a name");
+        assert_eq!(newest.3, "Journal stopped");
         assert!(told.messages.iter().any(|message| message.3 == "(compressed, 20000 bytes)"));
         assert_eq!(world.journal.errors(), EXPECTED.iter().map(|row| row.2).sum::<u64>());
         assert_eq!(world.trouble(), "");
