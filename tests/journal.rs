@@ -213,6 +213,55 @@ fn what_a_flush_copies_is_not_counted_again() {
     }
 }
 
+/// After a crash journald sets the file aside and begins another, with other sequence numbers.
+#[test]
+fn a_journald_that_dies_and_comes_back_costs_no_line() {
+    let Some((mut journald, mut journal)) = begin(CALM, &[]) else { return };
+    let mut told = Told::default();
+    journald.signal("USR1");
+    for round in 0..4 {
+        journal.look(&mut told);
+        let mut vector = journald.stream("vector", "vector.service");
+        for number in 0..50 {
+            writeln!(vector, "<3>line {round} {number}").unwrap();
+        }
+        drop(vector);
+        pause(Duration::from_millis(200));
+        if round % 2 == 0 {
+            journald.kill()
+        } else {
+            journald.stop()
+        }
+        journald.run().unwrap();
+    }
+    look_to_the_end(&journald, &mut journal, &mut told);
+    let lines = journald.lines();
+    assert_lines(&told, &lines);
+    assert_eq!(told.lines()["vector.service"], 200);
+}
+
+#[test]
+fn lines_of_users_in_files_of_their_own_are_counted() {
+    let Some((journald, mut journal)) = begin(CALM, &[]) else { return };
+    let mut told = Told::default();
+    journald.signal("USR1");
+    for round in 0..3 {
+        for uid in [0, 1000, 1001] {
+            journald.logger(
+                uid,
+                &format!("MESSAGE=of {uid}\nPRIORITY={round}\nSYSLOG_IDENTIFIER=tool\n"),
+            );
+        }
+        pause(Duration::from_millis(100));
+        journal.look(&mut told);
+    }
+    look_to_the_end(&journald, &mut journal, &mut told);
+    assert!(journald.var_file("user-1000.journal").exists());
+    let lines = journald.lines();
+    assert_lines(&told, &lines);
+    assert_eq!((told.lines()["tool"], told.errors()["tool"]), (9, 9));
+}
+
 #[test]
 fn what_was_there_before_does_not_count() {
     let Some((journald, mut early)) = begin(CALM, &[]) else { return };
@@ -255,7 +304,7 @@ fn each_new_message_is_told_with_its_source_severity_and_length() {
         journald.native(&[("MESSAGE", "no severity"), ("SYSLOG_IDENTIFIER", "tool")]);
         look_to_the_end(&journald, &mut journal, &mut told);
         let very_long = "0123456789".repeat(100_000);
-        journald.logger(&format!("MESSAGE={very_long}\nPRIORITY=2\nSYSLOG_IDENTIFIER=tool\n"));
+        journald.logger(0, &format!("MESSAGE={very_long}\nPRIORITY=2\nSYSLOG_IDENTIFIER=tool\n"));
         look_to_the_end(&journald, &mut journal, &mut told);
         for _ in 0..6 {
             writeln!(vector, "<4>{long}").unwrap();

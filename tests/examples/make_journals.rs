@@ -32,8 +32,8 @@ fn main() {
         }
         writeln!(vector, "<4>giving up").unwrap();
         let long = "0123456789".repeat(2000);
-        journald.logger(&format!("MESSAGE={long}\nPRIORITY=2\nSYSLOG_IDENTIFIER=tool\n"));
-        journald.logger("MESSAGE=without a name\n");
+        journald.logger(0, &format!("MESSAGE={long}\nPRIORITY=2\nSYSLOG_IDENTIFIER=tool\n"));
+        journald.logger(0, "MESSAGE=without a name\n");
         SystemClock.wait(SystemClock.boottime_ns() + 1_000_000_000);
         drop((vector, nginx));
         for line in journald.lines() {

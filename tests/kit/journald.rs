@@ -137,7 +137,7 @@ impl Journald {
     pub fn signal(&self, signal: &str) {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()));
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} to {pid}");
     }
 
     /// Has it move to memory, as log2ram and armbian-ramlog do.
@@ -194,9 +194,11 @@ while part := sys.stdin.buffer.read1(65536):
     }
 
     /// One entry by way of `logger`, which passes large ones in a file.
-    pub fn logger(&self, fields: &str) {
+    pub fn logger(&self, uid: u32, fields: &str) {
         let mut logger = Command::new("nsenter")
-            .args(["-m", "-t", &self.pid().to_string(), "logger", "--journald"])
+            .args(["-m", "-t", &self.pid().to_string()])
+            .args(["setpriv", "--clear-groups", "--reuid", &uid.to_string()])
+            .args(["logger", "--journald"])
             .stdin(Stdio::piped())
             .spawn()
             .expect("nsenter");
@@ -227,11 +229,18 @@ while part := sys.stdin.buffer.read1(65536):
 
     /// Ends it, as the service manager would.
     pub fn stop(&mut self) {
+        if self.child.is_some() {
+            self.signal("TERM");
+        }
         if let Some(mut child) = self.child.take() {
-            let pid = child.id().to_string();
-            Command::new("kill").args(["-s", "TERM", &pid]).status().ok();
             child.wait().ok();
         }
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.stop();
     }
 }
 

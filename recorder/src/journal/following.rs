@@ -132,7 +132,8 @@ impl Journal {
     pub(super) fn measure(&mut self) {
         let mut index = 0;
         while let Some(seat) = self.seats.get_mut(index) {
-            match seat.measure(&mut self.rows, &mut self.sources) {
+            let went = seat.measure(&mut self.rows, &mut self.sources);
+            match seat.judge(went) {
                 Ok(()) => index += 1,
                 Err(bad) => self.give_up(index, bad),
             }
@@ -147,7 +148,9 @@ impl Journal {
         let mut index = 0;
         while let Some(seat) = self.seats.get(index) {
             let way = self.way(seat);
-            let begins = if seat.is_new {
+            let begins = if !seat.is_ready {
+                false
+            } else if seat.is_new {
                 way.may_be_copy() || !self.is_successor(seat)
             } else {
                 way == Way::Free
@@ -223,7 +226,8 @@ impl Journal {
                 // It is the successor of the one that is gone, by its name.
                 seat.name = name;
                 seat.gone_looks = 1;
-                if let Err(bad) = seat.measure(&mut self.rows, &mut self.sources) {
+                let went = seat.measure(&mut self.rows, &mut self.sources);
+                if let Err(bad) = seat.judge(went) {
                     self.give_up(before, bad);
                 }
             }
@@ -297,7 +301,7 @@ impl Journal {
     pub(super) fn settle(&mut self, listener: &mut dyn Listener) {
         let mut index = 0;
         while let Some(seat) = self.seats.get(index) {
-            if self.way(seat) == Way::Waits {
+            if self.way(seat) == Way::Waits || !seat.is_ready {
                 index += 1;
                 continue;
             }
@@ -308,10 +312,14 @@ impl Journal {
                 let new = header.n_entries.saturating_sub(begin);
                 self.messages.tell(seat, new, &self.rows, &self.sources, listener)
             });
+            if settled.is_ok() {
+                seat.praise();
+            }
+            let judged = seat.judge(settled);
             if header.n_entries > begin && header.tail_boot_id == self.boot_id {
                 self.note_counted(folder, header.tail_monotonic_us);
             }
-            match settled {
+            match judged {
                 Ok(()) => index += 1,
                 Err(bad) => self.give_up(index, bad),
             }
@@ -322,7 +330,7 @@ impl Journal {
     pub(super) fn let_go(&mut self) {
         let mut index = 0;
         while let Some(seat) = self.seats.get_mut(index) {
-            seat.is_new = false;
+            seat.is_new &= !seat.is_ready;
             if seat.gone_looks >= GONE_LOOKS { self.leave(index) } else { index += 1 }
         }
     }

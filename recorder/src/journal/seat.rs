@@ -14,6 +14,9 @@ pub(super) const ERROR: u8 = 3;
 /// Entries that are looked through, from the newest back, in a file that was found late.
 const LATE_ENTRIES_MAX: u64 = 4096;
 
+/// Looks in a row in which a file may seem broken.
+const BAD_LOOKS_MAX: u8 = 2;
+
 /// Times that counters and header are read to find them of one moment, in a storm.
 const HEADER_TRIES: u32 = 4;
 
@@ -54,6 +57,10 @@ pub(super) struct Seat {
     pub(super) gone_looks: u8,
     /// Whether it was there when its folder was listed.
     pub(super) is_listed: bool,
+    /// Whether the last reading came to its end.
+    pub(super) is_ready: bool,
+    /// Looks in a row in which it could not be understood.
+    bad_looks: u8,
     /// Found in this look.
     pub(super) is_new: bool,
     /// Looks in which a file in /run stood still while one in /var went on.
@@ -90,6 +97,8 @@ impl Seat {
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
+            is_ready: false,
+            bad_looks: 0,
             is_new: true,
             idle_looks: 0,
         }
@@ -122,6 +131,27 @@ impl Seat {
             row.now = row.now.min(self.entries_after);
         }
         Ok(())
+    }
+
+    /// Takes note of how a reading went; an error says that the file is to be given up. (What is being
+    /// written may look broken for a moment.)
+    pub(super) fn judge(&mut self, went: Result<(), Bad>) -> Result<(), Bad> {
+        self.is_ready = went.is_ok();
+        match went {
+            Ok(()) => Ok(()),
+            Err(Bad::Damaged(_) | Bad::Truncated) if self.bad_looks < BAD_LOOKS_MAX => {
+                self.bad_looks += 1;
+                // So that it is read again.
+                self.is_quiet = false;
+                Ok(())
+            }
+            Err(bad) => Err(bad),
+        }
+    }
+
+    /// A look has gone well.
+    pub(super) fn praise(&mut self) {
+        self.bad_looks = 0;
     }
 
     /// Reads counters: those of sources only until all entries are accounted for, the busiest first,

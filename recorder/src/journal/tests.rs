@@ -283,7 +283,7 @@ fn no_bytes_make_it_panic_or_go_round_for_ever() {
             }
         }
         let mut world = World::new(&bytes);
-        for _ in 0..3 {
+        for _ in 0..4 {
             world.journal.look(&mut world.told);
         }
         given_up += usize::from(!world.trouble().is_empty());
