@@ -7,6 +7,7 @@ use std::time::Duration;
 use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_recorder::journal::{Counts, Journal, Listener, SEVERITY_UNKNOWN};
 use flightrec_tests::journald::{Journald, Line};
+use flightrec_tests::programs::wait_until;
 
 /// What was told.
 #[derive(Debug, Default)]
@@ -68,11 +69,23 @@ fn begin(
 
 /// Looks until journald has written everything, and twice more.
 fn look_to_the_end(journald: &Journald, journal: &mut Journal, told: &mut Told) {
+    // What the services' own processes still hold comes first.
+    pause(Duration::from_millis(300));
+    journald.ask("--sync");
     for _ in 0..4 {
-        pause(Duration::from_millis(150));
+        pause(Duration::from_millis(100));
         journal.look(told);
     }
     assert_eq!(journal.trouble(), None, "{}", journald.var().display());
+}
+
+/// Looks until journald has begun to write where it will: what it archives before does not count.
+fn look_at_the_first(journal: &mut Journal, told: &mut Told) {
+    let is_seen = wait_until(|| {
+        journal.look(told);
+        !told.counts.is_empty()
+    });
+    assert!(is_seen);
 }
 
 fn count(lines: &[Line], wanted: impl Fn(&Line) -> bool) -> BTreeMap<String, u64> {
@@ -139,7 +152,7 @@ fn lines_and_errors_are_those_that_journalctl_tells() {
 fn nothing_is_lost_or_counted_twice_at_rotations() {
     let Some((journald, mut journal)) = begin(CALM, &[]) else { return };
     let mut told = Told::default();
-    journal.look(&mut told);
+    look_at_the_first(&mut journal, &mut told);
     let mut vector = journald.stream("vector", "vector.service");
     let mut nginx = journald.stream("nginx", "nginx.service");
     for round in 0..12 {
@@ -195,7 +208,7 @@ fn what_a_flush_copies_is_not_counted_again() {
                 journald.signal("USR2");
                 log(10, &mut journal, &mut told);
             }
-            assert!(journald.relinquish());
+            journald.ask("--relinquish-var");
             log(25, &mut journal, &mut told);
         }
         look_to_the_end(&journald, &mut journal, &mut told);
@@ -218,7 +231,10 @@ fn what_a_flush_copies_is_not_counted_again() {
 fn a_journald_that_dies_and_comes_back_costs_no_line() {
     let Some((mut journald, mut journal)) = begin(CALM, &[]) else { return };
     let mut told = Told::default();
+    look_at_the_first(&mut journal, &mut told);
     journald.signal("USR1");
+    assert!(wait_until(|| journald.var_file("system.journal").exists()));
+    look_to_the_end(&journald, &mut journal, &mut told);
     for round in 0..4 {
         journal.look(&mut told);
         let mut vector = journald.stream("vector", "vector.service");
@@ -226,7 +242,7 @@ fn a_journald_that_dies_and_comes_back_costs_no_line() {
             writeln!(vector, "<3>line {round} {number}").unwrap();
         }
         drop(vector);
-        pause(Duration::from_millis(200));
+        journald.ask("--sync");
         if round % 2 == 0 {
             journald.kill()
         } else {
@@ -269,8 +285,7 @@ fn what_was_there_before_does_not_count() {
     for number in 0..300 {
         writeln!(vector, "<3>before {number}").unwrap();
     }
-    pause(Duration::from_millis(200));
-    early.look(&mut Told::default());
+    look_to_the_end(&journald, &mut early, &mut Told::default());
     let mut late = Journal::new(&journald.var(), &journald.run_log());
     let mut told = Told::default();
     late.look(&mut told);

@@ -7,7 +7,8 @@
 //! What is counted: every entry once that came after the first [`Journal::look`]. Files are followed
 //! from `system.journal` to its successor at each rotation. While one in `/run` is written, what
 //! arrives in `/var` is the copy that a flush makes, and does not count; when that one is gone, what
-//! is later in `/var` than anything that was counted does.
+//! is later in `/var` than anything that was counted does. Not counted is what was archived before its
+//! folder was seen, and what went and came back within one look in `/run`.
 
 mod counting;
 mod fields;

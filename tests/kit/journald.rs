@@ -140,13 +140,12 @@ impl Journald {
         assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} to {pid}");
     }
 
-    /// Has it move to memory, as log2ram and armbian-ramlog do.
-    pub fn relinquish(&self) -> bool {
+    /// Asks it something, and waits until it is done: `--relinquish-var` moves to memory, as log2ram and
+    /// armbian-ramlog do; `--sync` writes what has been sent.
+    pub fn ask(&self, what: &str) {
         let pid = self.pid().to_string();
-        let said = Command::new("nsenter")
-            .args(["-m", "-t", &pid, "journalctl", "--relinquish-var"])
-            .status();
-        said.is_ok_and(|status| status.success())
+        let said = Command::new("nsenter").args(["-m", "-t", &pid, "journalctl", what]).status();
+        assert!(said.is_ok_and(|status| status.success()), "journalctl {what}");
     }
 
     /// A stream as of a service: lines, each with its severity in front. The process at its other end

@@ -193,7 +193,7 @@ impl Journal {
     /// Whether a file goes on where one that is gone ended.
     fn is_successor(&self, seat: &Seat) -> bool {
         self.seats.iter().any(|gone| {
-            gone.gone_looks == 1
+            gone.gone_looks > 0
                 && gone.folder == seat.folder
                 && gone.name == seat.name
                 && gone.header.seqnum_id == seat.header.seqnum_id
@@ -206,7 +206,7 @@ impl Journal {
         let mut index = 0;
         while let Some(gone) = self.seats.get(index) {
             index += 1;
-            if gone.gone_looks != 1 || gone.is_new || self.way(gone).may_be_copy() {
+            if gone.gone_looks == 0 || gone.is_new || self.way(gone).may_be_copy() {
                 continue;
             }
             let (folder, header) = (gone.folder, gone.header);
@@ -220,6 +220,10 @@ impl Journal {
                 &mut names,
             );
             for archived in names.iter().take(count) {
+                let inode = self.folders.inode(folder, archived.as_bytes());
+                if self.seats.iter().any(|own| Some(own.inode) == inode) {
+                    continue;
+                }
                 let before = self.seats.len();
                 self.open(folder, *archived);
                 let Some(seat) = self.seats.get_mut(before) else { continue };
