@@ -21,7 +21,7 @@ const SUPPRESSIONS_PER_LOOK: u64 = 8;
 impl Seat {
     /// Takes what came since the last time. Answers with the errors among it, all sources together.
     pub(super) fn settle(&mut self, rows: &mut Rows, sources: &mut Sources) -> Result<u64, Bad> {
-        if self.is_measured {
+        if self.reading.is_measured {
             sources.begin();
             let errors = self.count_lines(rows, sources);
             // All of it lies between the last header and the one after the counters; one entry more
@@ -144,7 +144,7 @@ impl Seat {
     /// What belongs to nobody that we know: so many entries, so few in the counters.
     fn place_rest(&mut self, sources: &mut Sources) {
         // The newest may be half-way into the counters, unless nothing came for a while.
-        let entries = self.header.n_entries.saturating_sub(u64::from(!self.is_quiet));
+        let entries = self.header.n_entries.saturating_sub(u64::from(!self.reading.is_quiet));
         let unowned = entries.saturating_sub(self.base).saturating_sub(self.owned);
         let rest = unowned.saturating_sub(self.placed);
         sources.add_lines(OTHERS, rest);

@@ -51,7 +51,7 @@ impl JournalFile {
             Self { file, is_compact: false, header_size: 0, reads_left: READS_PER_LOOK };
         let header = opened.header()?;
         opened.is_compact = header.is_compact;
-        opened.header_size = header.header_size;
+        opened.header_size = header.size;
         Ok((opened, (metadata.dev(), metadata.ino()), header))
     }
 

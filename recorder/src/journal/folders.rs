@@ -73,7 +73,7 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Folders {
     roots: [(PathBuf, Watch, Option<Bad>); 2],
-    folders: Vec<Folder>,
+    known: Vec<Folder>,
     entries: Box<[u8]>,
     path: PathBuf,
     names: Vec<FileName>,
@@ -95,7 +95,7 @@ impl Folders {
         let root = |path: &Path| (path.to_owned(), Watch::default(), None);
         Self {
             roots: [root(var), root(run)],
-            folders: Vec::with_capacity(FOLDERS_MAX),
+            known: Vec::with_capacity(FOLDERS_MAX),
             entries: vec![0; ENTRIES_LEN].into_boxed_slice(),
             path: PathBuf::with_capacity(PATH_LEN),
             names: Vec::with_capacity(NAMES_MAX),
@@ -111,11 +111,11 @@ impl Folders {
             if wanted != Ok(true) {
                 continue;
             }
-            let folders = &mut self.folders;
+            let known = &mut self.known;
             let listed = File::open(&*path).and_then(|dir| {
                 sys::list_dir(&dir, &mut self.entries, |name| {
                     if is_machine(name) {
-                        seat(folders, is_run, FileName::new(name));
+                        seat(known, is_run, FileName::new(name));
                     }
                 })
             });
@@ -127,11 +127,11 @@ impl Folders {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.folders.len()
+        self.known.len()
     }
 
     pub(super) fn get(&self, folder: u8) -> Option<&Folder> {
-        self.folders.get(usize::from(folder))
+        self.known.get(usize::from(folder))
     }
 
     /// Why a root cannot be looked through.
@@ -147,8 +147,8 @@ impl Folders {
     /// Lists a folder if that may bring anything new.
     pub(super) fn list(&mut self, folder: u8) -> Result<Found, Bad> {
         self.path_of(folder, b"");
-        let Self { folders, path, entries, names, .. } = self;
-        let Some(folder) = folders.get_mut(usize::from(folder)) else { return Ok(Found::Same) };
+        let Self { known, path, entries, names, .. } = self;
+        let Some(folder) = known.get_mut(usize::from(folder)) else { return Ok(Found::Same) };
         if !folder.is_there {
             return Ok(Found::Same);
         }
@@ -183,7 +183,7 @@ impl Folders {
 
     /// Lists a folder in the next look, whatever its mtime.
     pub(super) fn list_again(&mut self, folder: u8) {
-        if let Some(folder) = self.folders.get_mut(usize::from(folder)) {
+        if let Some(folder) = self.known.get_mut(usize::from(folder)) {
             folder.watch.once_more = true;
         }
     }
@@ -191,7 +191,7 @@ impl Folders {
     /// The path of a file; of the folder itself, if the name is empty.
     pub(super) fn path_of(&mut self, folder: u8, name: &[u8]) -> &Path {
         self.path.as_mut_os_string().clear();
-        if let Some(folder) = self.folders.get(usize::from(folder)) {
+        if let Some(folder) = self.known.get(usize::from(folder)) {
             let [(var, ..), (run, ..)] = &self.roots;
             self.path.push(if folder.is_run { run } else { var });
             self.path.push(OsStr::from_bytes(folder.name.as_bytes()));

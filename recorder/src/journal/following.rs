@@ -148,7 +148,7 @@ impl Journal {
         let mut index = 0;
         while let Some(seat) = self.seats.get(index) {
             let way = self.way(seat);
-            let begins = if !seat.is_ready {
+            let begins = if !seat.reading.is_ready {
                 false
             } else if seat.is_new {
                 way.may_be_copy() || !self.is_successor(seat)
@@ -268,7 +268,7 @@ impl Journal {
                     && seat.header.tail_monotonic_us > counted_us
             });
             let idle = match run.idle_looks {
-                _ if !run.is_quiet => 0,
+                _ if !run.reading.is_quiet => 0,
                 looks if looks >= IDLE_LOOKS => IDLE_LOOKS + 1,
                 looks => looks + u8::from(goes_on),
             };
@@ -305,7 +305,7 @@ impl Journal {
     pub(super) fn settle(&mut self, listener: &mut dyn Listener) {
         let mut index = 0;
         while let Some(seat) = self.seats.get(index) {
-            if self.way(seat) == Way::Waits || !seat.is_ready {
+            if self.way(seat) == Way::Waits || !seat.reading.is_ready {
                 index += 1;
                 continue;
             }
@@ -334,7 +334,7 @@ impl Journal {
     pub(super) fn let_go(&mut self) {
         let mut index = 0;
         while let Some(seat) = self.seats.get_mut(index) {
-            seat.is_new &= !seat.is_ready;
+            seat.is_new &= !seat.reading.is_ready;
             if seat.gone_looks >= GONE_LOOKS { self.leave(index) } else { index += 1 }
         }
     }

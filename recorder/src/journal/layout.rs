@@ -88,7 +88,8 @@ pub(super) struct Header {
     pub(super) file_id: [u8; 16],
     pub(super) tail_boot_id: [u8; 16],
     pub(super) seqnum_id: [u8; 16],
-    pub(super) header_size: u64,
+    /// Bytes before the first object.
+    pub(super) size: u64,
     pub(super) field_table_offset: u64,
     pub(super) field_table_size: u64,
     pub(super) n_entries: u64,
@@ -113,8 +114,8 @@ impl Header {
         }
         let number = |at| u64_at(bytes, at).ok_or(Bad::Truncated);
         let id = |at| id_at(bytes, at).ok_or(Bad::Truncated);
-        let header_size = number(88)?;
-        if header_size < HEADER_LEN_MIN || !header_size.is_multiple_of(8) {
+        let size = number(88)?;
+        if size < HEADER_LEN_MIN || !size.is_multiple_of(8) {
             return Err(Bad::Damaged("size of the header"));
         }
         let n_entries = number(152)?;
@@ -126,7 +127,7 @@ impl Header {
             file_id: id(24)?,
             tail_boot_id: id(56)?,
             seqnum_id: id(72)?,
-            header_size,
+            size,
             field_table_offset: number(120)?,
             field_table_size: number(128)?,
             n_entries,
@@ -134,7 +135,7 @@ impl Header {
             head_seqnum: number(168)?,
             entry_array: number(176)?,
             tail_monotonic_us: number(200)?,
-            n_fields: if header_size >= 224 { number(216)? } else { 0 },
+            n_fields: if size >= 224 { number(216)? } else { 0 },
         })
     }
 }

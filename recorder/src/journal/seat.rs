@@ -20,6 +20,17 @@ const BAD_LOOKS_MAX: u8 = 2;
 /// Times that counters and header are read to find them of one moment, in a storm.
 const HEADER_TRIES: u32 = 4;
 
+/// How the last reading of a file went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
+    /// It came to its end.
+    pub(super) is_ready: bool,
+    /// The counters were read.
+    pub(super) is_measured: bool,
+    /// The header was the same in the look before, so that its entries are linked whole.
+    pub(super) is_quiet: bool,
+}
+
 /// A file with a seat.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -34,10 +45,7 @@ pub(super) struct Seat {
     pub(super) header: Header,
     /// Entries after the counters were read; the header's are from before.
     pub(super) entries_after: u64,
-    /// Whether the header was the same in the look before, so that its entries are linked whole.
-    pub(super) is_quiet: bool,
-    /// Whether the counters were read in this look.
-    pub(super) is_measured: bool,
+    pub(super) reading: Reading,
     /// Entries that were there before we counted.
     pub(super) base: u64,
     /// Entries counted by units and the kernel, and the others.
@@ -57,8 +65,6 @@ pub(super) struct Seat {
     pub(super) gone_looks: u8,
     /// Whether it was there when its folder was listed.
     pub(super) is_listed: bool,
-    /// Whether the last reading came to its end.
-    pub(super) is_ready: bool,
     /// Looks in a row in which it could not be understood.
     bad_looks: u8,
     /// Found in this look.
@@ -84,8 +90,7 @@ impl Seat {
             fields: Fields::default(),
             header: Header { n_entries: 0, ..header },
             entries_after: 0,
-            is_quiet: false,
-            is_measured: false,
+            reading: Reading::default(),
             base: 0,
             owned: 0,
             placed: 0,
@@ -97,7 +102,6 @@ impl Seat {
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
-            is_ready: false,
             bad_looks: 0,
             is_new: true,
             idle_looks: 0,
@@ -115,11 +119,11 @@ impl Seat {
         if header.n_entries < self.header.n_entries {
             return Err(Bad::Damaged("fewer entries than before"));
         }
-        let was_quiet = self.is_quiet;
-        self.is_quiet = header.n_entries == self.header.n_entries;
-        self.is_measured = !(self.is_quiet && was_quiet);
+        let was_quiet = self.reading.is_quiet;
+        self.reading.is_quiet = header.n_entries == self.header.n_entries;
+        self.reading.is_measured = !(self.reading.is_quiet && was_quiet);
         self.header = header;
-        if !self.is_measured {
+        if !self.reading.is_measured {
             return Ok(());
         }
         self.fields.find(&mut self.file, &header)?;
@@ -136,13 +140,13 @@ impl Seat {
     /// Takes note of how a reading went; an error says that the file is to be given up. (What is being
     /// written may look broken for a moment.)
     pub(super) fn judge(&mut self, went: Result<(), Bad>) -> Result<(), Bad> {
-        self.is_ready = went.is_ok();
+        self.reading.is_ready = went.is_ok();
         match went {
             Ok(()) => Ok(()),
             Err(Bad::Damaged(_) | Bad::Truncated) if self.bad_looks < BAD_LOOKS_MAX => {
                 self.bad_looks += 1;
                 // So that it is read again.
-                self.is_quiet = false;
+                self.reading.is_quiet = false;
                 Ok(())
             }
             Err(bad) => Err(bad),
