@@ -268,7 +268,7 @@ fn no_bytes_make_it_panic_or_go_round_for_ever() {
         let mut bytes = files[round % 2].clone();
         // The tables of hashes, mostly empty, are the first half.
         let used = bytes.len();
-        for _ in 0..1 + random(12) {
+        for _ in 0..=random(12) {
             let at = if random(3) == 0 { random(272) } else { random(used) } & !7;
             match random(4) {
                 0 => bytes[at] = u8::try_from(random(256)).unwrap(),
