@@ -26,6 +26,7 @@ mod sources;
 use std::fmt::Write;
 use std::path::Path;
 
+use file::Inode;
 use folders::Folders;
 use layout::Bad;
 use messages::Messages;
@@ -78,7 +79,10 @@ struct Failed {
     folder: u8,
     /// Empty: the folder itself.
     name: FileName,
+    inode: Option<Inode>,
     bad: Bad,
+    /// Until it is tried again. It stays in the list until that went well, so that its reason does
+    /// not come and go.
     looks_left: u8,
 }
 
@@ -95,6 +99,7 @@ pub struct Journal {
     counted_us: Vec<(FileName, u64)>,
     boot_id: [u8; 16],
     began_us: Option<u64>,
+    now_us: u64,
     errors: u64,
     trouble: Name<240>,
 }
@@ -116,6 +121,7 @@ impl Journal {
             counted_us: Vec::with_capacity(FILES_MAX),
             boot_id,
             began_us: None,
+            now_us: 0,
             errors: 0,
             trouble: Name::new(b""),
         }
@@ -123,8 +129,8 @@ impl Journal {
 
     /// Looks once, and tells what there is. The first look only says where counting begins.
     pub fn look(&mut self, listener: &mut dyn Listener) {
-        let now_us = SystemClock.monotonic_ns() / 1000;
-        self.began_us.get_or_insert(now_us);
+        self.now_us = SystemClock.monotonic_ns() / 1000;
+        self.began_us.get_or_insert(self.now_us);
         self.find_files();
         self.measure();
         self.begin();

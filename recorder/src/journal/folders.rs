@@ -181,6 +181,11 @@ impl Folders {
         self.names.get(number).copied()
     }
 
+    /// Whether the folder that was listed last has a name.
+    pub(super) fn has_name(&self, name: &FileName) -> bool {
+        self.names.contains(name)
+    }
+
     /// Lists a folder in the next look, whatever its mtime.
     pub(super) fn list_again(&mut self, folder: u8) {
         if let Some(folder) = self.known.get_mut(usize::from(folder)) {

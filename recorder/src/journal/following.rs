@@ -1,6 +1,6 @@
 //! Which files are followed, and from where: rotations, flushes, and what went wrong.
 
-use super::file::JournalFile;
+use super::file::{Inode, JournalFile};
 use super::folders::Found;
 use super::layout::Bad;
 use super::name::FileName;
@@ -29,7 +29,6 @@ impl Journal {
                 self.folders.list_again(failed.folder);
             }
         }
-        self.failed.retain(|failed| failed.looks_left > 0);
         for seat in &mut self.seats {
             seat.gone_looks = seat.gone_looks.saturating_add(u8::from(seat.gone_looks > 0));
         }
@@ -42,13 +41,13 @@ impl Journal {
                     self.unlist(folder);
                 }
                 Ok(Found::Names) => {
-                    // Another file may have taken the name.
-                    self.failed.retain(|failed| failed.folder != folder);
+                    let folders = &self.folders;
+                    self.failed.retain(|own| own.folder != folder || folders.has_name(&own.name));
                     self.unlist(folder);
                     self.seat_names(folder);
                 }
                 Err(bad) => {
-                    self.fail(folder, FileName::new(b""), bad);
+                    self.fail(folder, FileName::new(b""), None, bad);
                     continue;
                 }
             }
@@ -79,13 +78,18 @@ impl Journal {
             };
             if let Some(seat) = self.seats.iter_mut().find(is_same) {
                 seat.is_listed = true;
-            } else if !self.failed.iter().any(|own| own.folder == folder && own.name == name) {
-                self.open(folder, name);
+            } else if !self.failed.iter().any(|own| {
+                own.folder == folder
+                    && own.name == name
+                    && own.inode == Some(inode)
+                    && own.looks_left > 0
+            }) {
+                self.open(folder, name, inode);
             }
         }
     }
 
-    fn open(&mut self, folder: u8, name: FileName) {
+    fn open(&mut self, folder: u8, name: FileName, inode: Inode) {
         let number = (0..u8::MAX).find(|number| self.seats.iter().all(|own| own.number != *number));
         let opened = match number {
             Some(number) if self.seats.len() < FILES_MAX => {
@@ -96,15 +100,18 @@ impl Journal {
         };
         match opened {
             Ok(seat) => self.seats.push(seat),
-            Err(bad) => self.fail(folder, name, bad),
+            Err(bad) => self.fail(folder, name, Some(inode), bad),
         }
     }
 
     /// Gives a file up for a while.
-    fn fail(&mut self, folder: u8, name: FileName, bad: Bad) {
+    fn fail(&mut self, folder: u8, name: FileName, inode: Option<Inode>, bad: Bad) {
         self.failed.retain(|own| own.folder != folder || own.name != name);
         if self.failed.len() < FILES_MAX {
-            self.failed.push(Failed { folder, name, bad, looks_left: RETRY_LOOKS });
+            // These may be over at once.
+            let is_short = matches!(bad, Bad::TooMany | Bad::Replaced);
+            let looks_left = if is_short { 1 } else { RETRY_LOOKS };
+            self.failed.push(Failed { folder, name, inode, bad, looks_left });
         }
     }
 
@@ -120,11 +127,12 @@ impl Journal {
     /// Gives up the file of a seat.
     fn give_up(&mut self, index: usize, bad: Bad) {
         let Some(seat) = self.seats.get(index) else { return };
-        let (folder, name, is_gone) = (seat.folder, seat.name, seat.gone_looks > 0);
+        let (folder, name, inode) = (seat.folder, seat.name, seat.inode);
+        let is_gone = seat.gone_looks > 0;
         self.leave(index);
         // The name belongs to another file by now.
         if !is_gone {
-            self.fail(folder, name, bad);
+            self.fail(folder, name, Some(inode), bad);
         }
     }
 
@@ -220,12 +228,12 @@ impl Journal {
                 &mut names,
             );
             for archived in names.iter().take(count) {
-                let inode = self.folders.inode(folder, archived.as_bytes());
-                if self.seats.iter().any(|own| Some(own.inode) == inode) {
+                let Some(inode) = self.folders.inode(folder, archived.as_bytes()) else { continue };
+                if self.seats.iter().any(|own| own.inode == inode) {
                     continue;
                 }
                 let before = self.seats.len();
-                self.open(folder, *archived);
+                self.open(folder, *archived, inode);
                 let Some(seat) = self.seats.get_mut(before) else { continue };
                 // It is the successor of the one that is gone, by its name.
                 seat.name = name;
@@ -292,7 +300,8 @@ impl Journal {
     }
 
     fn note_counted(&mut self, folder: u8, counted_us: u64) {
-        let counted_us = counted_us.max(self.counted_us(folder));
+        // A broken file may speak of the end of time.
+        let counted_us = counted_us.min(self.now_us).max(self.counted_us(folder));
         let Some(name) = self.folders.get(folder).map(|folder| folder.name) else { return };
         if let Some((_, known)) = self.counted_us.iter_mut().find(|(own, _)| *own == name) {
             *known = counted_us;
@@ -318,6 +327,8 @@ impl Journal {
             });
             if settled.is_ok() {
                 seat.praise();
+                let name = seat.name;
+                self.failed.retain(|own| own.folder != folder || own.name != name);
             }
             let judged = seat.judge(settled);
             if header.n_entries > begin && header.tail_boot_id == self.boot_id {

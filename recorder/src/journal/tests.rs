@@ -204,14 +204,28 @@ fn a_file_that_becomes_another_while_it_is_read_is_begun_anew() {
     let mut world = World::new(&regular);
     world.look();
     // In place: same name, same inode.
-    world.write("system.journal", &compact);
-    world.look();
-    assert!(world.trouble().starts_with("journal: became another file in "));
-    // The folder has changed: it is tried again.
     world.journal.boot_id = compact[56..72].try_into().unwrap();
-    world.write("user-1.journal", &[]);
-    fs::remove_file(world.path("user-1.journal")).unwrap();
+    world.write("system.journal", &compact);
+    world.journal.look(&mut world.told);
+    assert!(world.trouble().starts_with("journal: became another file in "));
     world.look();
+    assert_eq!(world.trouble(), "");
+}
+
+/// Whoever prints the reason when it changes prints it once.
+#[test]
+fn a_reason_stays_until_its_file_is_whole_again() {
+    let [regular, _] = unpacked();
+    let mut world = broken(&regular, |bytes| bytes[12] |= 0x40);
+    let reason = world.trouble().to_owned();
+    for _ in 0..3 * u32::from(RETRY_LOOKS) {
+        world.journal.look(&mut world.told);
+        assert_eq!(world.trouble(), reason);
+    }
+    world.write("system.journal", &regular);
+    for _ in 0..2 * RETRY_LOOKS {
+        world.journal.look(&mut world.told);
+    }
     assert_eq!(world.trouble(), "");
 }
 
