@@ -329,11 +329,15 @@ fn each_new_message_is_told_with_its_source_severity_and_length() {
         let cut = if compress == "yes" { "(compressed, 1000000 bytes)" } else { &very_long[..512] };
         // journald takes the blank off the end of a line.
         let long = long.trim_end();
+        let lines = journald.lines();
+        assert_lines(&told, &lines);
+        // The unit, unless journald did not find out in time.
+        let vector = &lines.iter().find(|line| line.message == long).unwrap().source;
         let expected = [
-            said("vector.service", 4, 5, long),
+            said(vector, 4, 5, long),
             said("tool", SEVERITY_UNKNOWN, 1, "no severity"),
             said("tool", 2, 1, cut),
-            said("vector.service", 4, 11, long),
+            said(vector, 4, 11, long),
         ];
         assert_eq!(told.messages, expected);
     }
