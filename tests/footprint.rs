@@ -6,15 +6,16 @@
 #![allow(unsafe_code, reason = "a counting allocator")]
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flightrec_recorder::census::{Census, CensusThread};
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
+use flightrec_recorder::journal::{Counts, Journal, Listener};
 use flightrec_recorder::logs::{Logs, Places};
 use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::recorder::{Plan, Recorder};
@@ -27,6 +28,7 @@ use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::words::Messages;
 use flightrec_recorder::writer::{Opener, Writer};
+use flightrec_tests::journald::Journald;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -189,8 +191,13 @@ impl Storm {
     }
 }
 
+/// One test at a time counts.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync() {
+    let _turn = TURN.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
     // At 10 ms a sample this is five seconds; 1 MiB seals every fifteen commits.
     let clock: Arc<dyn Clock> =
         Arc::new(WatchedClock { waits: AtomicU64::new(0), from: 100, to: 600 });
@@ -255,5 +262,58 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     assert!(ended.samples > 300, "{ended:?}");
     assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");
     assert!(history_writes.load(Ordering::Relaxed) >= 1, "nothing was sealed: nothing was shown");
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
+}
+
+struct Heard(u64);
+
+impl Listener for Heard {
+    fn source(&mut self, _name: &[u8], _counts: Counts) {}
+
+    fn message(&mut self, _source: &[u8], _severity: u8, _repeats: u64, _text: &[u8]) {
+        self.0 += 1;
+    }
+}
+
+/// Not even when it finds files, in rotations and flushes, or when there is nothing to be found.
+#[test]
+fn looking_at_the_journal_allocates_nothing() {
+    let _turn = TURN.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
+    let settings = "RateLimitBurst=0\nReadKMsg=no\nStorage=persistent";
+    let mut journald = match Journald::prepare(settings, &[]) {
+        Ok(journald) => journald,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return;
+        }
+    };
+    let mut journal = Journal::new(&journald.var(), &journald.run_log());
+    let mut heard = Heard(0);
+    let mut look = || {
+        COUNTING.store(true, Ordering::Relaxed);
+        journal.look(&mut heard);
+        COUNTING.store(false, Ordering::Relaxed);
+    };
+    look();
+    if let Err(reason) = journald.run() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let mut vector = journald.stream("vector", "vector.service");
+    for round in 0..12_u64 {
+        for number in 0..20 * round {
+            writeln!(vector, "<3>line {round} {number}").unwrap();
+        }
+        SystemClock.wait(SystemClock.boottime_ns() + 100_000_000);
+        look();
+        match round {
+            3 | 9 => journald.signal("USR1"),
+            5 | 10 => journald.signal("USR2"),
+            7 => journald.ask("--relinquish-var"),
+            _ => {}
+        }
+    }
+    assert!(heard.0 > 10, "nothing was shown");
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
 }

@@ -11,6 +11,7 @@ mod fixtures;
 mod flight;
 mod full_disk;
 mod guarantees;
+mod journal;
 mod logs;
 mod long_life;
 mod mark;

@@ -20,6 +20,7 @@ pub mod events;
 pub mod facts;
 pub mod frames;
 pub mod holder;
+pub mod journal;
 pub mod kmsg;
 pub mod logs;
 pub mod mailbox;

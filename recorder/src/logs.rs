@@ -5,6 +5,7 @@
 //! tell the same ear, which posts rates and messages for the sampler; nobody waits for them.
 
 mod ear;
+mod journald;
 mod seats;
 
 use std::path::Path;
@@ -100,7 +101,7 @@ impl Logs {
         (own, Heard { sources: vec![Box::new(rates), Box::new(kernel)], words })
     }
 
-    /// One more log for the thread that may hang.
+    /// One more log for the thread that may hang: the journal, for one.
     pub fn add(&mut self, log: Box<dyn Log>) {
         self.slow.push(log);
     }

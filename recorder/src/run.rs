@@ -15,6 +15,7 @@ use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
+use crate::journal::Journal;
 use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
@@ -53,6 +54,9 @@ pub struct RunOptions {
 
 /// Where the unit's `ExecStop=` leaves the manager's state: `stopping` when the machine goes down.
 const MANAGER_STATE: &str = "/run/flightrec/manager-state";
+
+/// Where journald keeps its files: those that last, and those in memory.
+const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
 /// Records until told to end.
 pub fn run(options: &RunOptions) -> Result<(), Error> {
@@ -172,8 +176,9 @@ fn record(
     let slow = Slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
     let census = CensusThread::start(census, clock.clone(), census::PERIOD)
         .map_err(|error| no_thread(&error))?;
-    let (logs, heard) =
+    let (mut logs, heard) =
         Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
+    logs.add(Box::new(Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]))));
     sources.extend(heard.sources);
     let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
