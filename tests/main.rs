@@ -9,6 +9,7 @@ mod dead_card;
 mod doctor;
 mod fixtures;
 mod flight;
+mod founding;
 mod full_disk;
 mod guarantees;
 mod journal;

@@ -152,7 +152,7 @@ pub struct Show {
     /// Counters as growth per second.
     #[arg(long)]
     pub rates: bool,
-    /// So many processes and units that used most are named below the table; 0: none.
+    /// So many processes, units and logs that used or said most are named below the table; 0: none.
     #[arg(long, value_name = "N", default_value = "5")]
     pub top: usize,
     /// Zone.
