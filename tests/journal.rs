@@ -142,8 +142,15 @@ fn lines_and_errors_are_those_that_journalctl_tells() {
             look_to_the_end(&journald, &mut journal, &mut told);
             let lines = journald.lines();
             assert!(lines.len() > 250);
-            assert_eq!(told.lines(), count(&lines, |_| true), "{environment:?}");
-            assert_eq!(told.errors(), count(&lines, is_error), "{environment:?}");
+            assert_lines(&told, &lines);
+            let errors = count(&lines, is_error);
+            assert_eq!(journal.errors(), errors.values().sum::<u64>(), "{environment:?}");
+            // On a busy machine a look may have found too much to tell all of it apart.
+            if told.lines() == count(&lines, |_| true) {
+                assert_eq!(told.errors(), errors, "{environment:?}");
+            } else {
+                println!("not told apart: {:?}", told.lines());
+            }
         }
     }
 }

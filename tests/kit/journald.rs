@@ -144,8 +144,11 @@ impl Journald {
     /// armbian-ramlog do; `--sync` writes what has been sent.
     pub fn ask(&self, what: &str) {
         let pid = self.pid().to_string();
-        let said = Command::new("nsenter").args(["-m", "-t", &pid, "journalctl", what]).status();
-        assert!(said.is_ok_and(|status| status.success()), "journalctl {what}");
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-t", &pid, "journalctl", what]).stderr(Stdio::null());
+        // While it starts it hears nothing.
+        let is_done = wait_until(|| command.status().is_ok_and(|status| status.success()));
+        assert!(is_done, "journalctl {what}");
     }
 
     /// A stream as of a service: lines, each with its severity in front. The process at its other end
