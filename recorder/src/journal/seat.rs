@@ -65,6 +65,8 @@ pub(super) struct Seat {
     pub(super) gone_looks: u8,
     /// Whether it was there when its folder was listed.
     pub(super) is_listed: bool,
+    /// Looks since it was found.
+    pub(super) age: u8,
     /// Looks in which the counters were read.
     looks: u8,
     /// Looks in a row in which it could not be understood.
@@ -104,6 +106,7 @@ impl Seat {
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
+            age: 0,
             looks: 0,
             bad_looks: 0,
             is_new: true,
