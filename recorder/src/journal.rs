@@ -8,7 +8,7 @@
 //! from `system.journal` to its successor at each rotation. While one in `/run` is written, what
 //! arrives in `/var` is the copy that a flush makes, and does not count; when that one is gone, what
 //! is later in `/var` than anything that was counted does. Not counted is what was archived before its
-//! folder was seen, and what went and came back within one look in `/run`.
+//! folder was seen; and moves that follow one another within two looks may cost a few lines.
 
 mod counting;
 mod fields;

@@ -144,8 +144,11 @@ impl Journald {
     /// armbian-ramlog do; `--sync` writes what has been sent.
     pub fn ask(&self, what: &str) {
         let pid = self.pid().to_string();
-        let said = Command::new("nsenter").args(["-m", "-t", &pid, "journalctl", what]).status();
-        assert!(said.is_ok_and(|status| status.success()), "journalctl {what}");
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-t", &pid, "journalctl", what]).stderr(Stdio::null());
+        // While it starts it hears nothing.
+        let is_done = wait_until(|| command.status().is_ok_and(|status| status.success()));
+        assert!(is_done, "journalctl {what}");
     }
 
     /// A stream as of a service: lines, each with its severity in front. The process at its other end
@@ -194,17 +197,21 @@ while part := sys.stdin.buffer.read1(65536):
 
     /// One entry by way of `logger`, which passes large ones in a file.
     pub fn logger(&self, uid: u32, fields: &str) {
-        let mut logger = Command::new("nsenter")
-            .args(["-m", "-t", &self.pid().to_string()])
-            .args(["setpriv", "--clear-groups", "--reuid", &uid.to_string()])
-            .args(["logger", "--journald"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("nsenter");
-        let mut input = logger.stdin.take().expect("a pipe");
-        input.write_all(fields.as_bytes()).expect("logger reads");
-        drop(input);
-        assert!(logger.wait().is_ok_and(|status| status.success()));
+        let pid = self.pid().to_string();
+        let is_sent = wait_until(|| {
+            let mut logger = Command::new("nsenter")
+                .args(["-m", "-t", &pid, "setpriv", "--clear-groups", "--reuid", &uid.to_string()])
+                .args(["logger", "--journald"])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("nsenter");
+            let mut input = logger.stdin.take().expect("a pipe");
+            let is_read = input.write_all(fields.as_bytes()).is_ok();
+            drop(input);
+            logger.wait().is_ok_and(|status| status.success()) && is_read
+        });
+        assert!(is_sent, "logger cannot send as {uid}");
     }
 
     /// All lines that its files hold, each once.

@@ -191,7 +191,9 @@ impl Journal {
             if run.gone_looks == 1 || run.idle_looks == IDLE_LOOKS {
                 return Way::Free;
             }
-            if run.gone_looks == 0 && !run.is_new && run.idle_looks < IDLE_LOOKS {
+            // What was written here before journald moved takes two looks to be counted.
+            let is_young = run.is_new || (run.age < 2 && seat.reading.is_quiet);
+            if run.gone_looks == 0 && !is_young && run.idle_looks < IDLE_LOOKS {
                 way = Way::Waits;
             }
         }
@@ -346,6 +348,7 @@ impl Journal {
         let mut index = 0;
         while let Some(seat) = self.seats.get_mut(index) {
             seat.is_new &= !seat.reading.is_ready;
+            seat.age = seat.age.saturating_add(1);
             if seat.gone_looks >= GONE_LOOKS { self.leave(index) } else { index += 1 }
         }
     }

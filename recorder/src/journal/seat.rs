@@ -18,7 +18,7 @@ const LATE_ENTRIES_MAX: u64 = 4096;
 const BAD_LOOKS_MAX: u8 = 2;
 
 /// Times that counters and header are read to find them of one moment, in a storm.
-const HEADER_TRIES: u32 = 4;
+const HEADER_TRIES: u32 = 16;
 
 /// How the last reading of a file went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +65,10 @@ pub(super) struct Seat {
     pub(super) gone_looks: u8,
     /// Whether it was there when its folder was listed.
     pub(super) is_listed: bool,
+    /// Looks since it was found.
+    pub(super) age: u8,
+    /// Looks in which the counters were read.
+    looks: u8,
     /// Looks in a row in which it could not be understood.
     bad_looks: u8,
     /// Found in this look.
@@ -102,6 +106,8 @@ impl Seat {
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
+            age: 0,
+            looks: 0,
             bad_looks: 0,
             is_new: true,
             idle_looks: 0,
@@ -128,7 +134,9 @@ impl Seat {
         }
         self.fields.find(&mut self.file, &header)?;
         self.fields.follow(&mut self.file, self.number, rows, sources)?;
-        self.read_counters(false, rows)?;
+        // What was counted too early hides what is not counted yet: now and then all are read.
+        self.looks = self.looks.wrapping_add(1);
+        self.read_counters(self.reading.is_quiet || self.looks.is_multiple_of(16), rows)?;
         self.entries_after = self.file.number(N_ENTRIES_AT)?;
         for row in rows.of(self.number) {
             // No value has more entries than the file.
@@ -159,7 +167,7 @@ impl Seat {
     }
 
     /// Reads counters: those of sources only until all entries are accounted for, the busiest first,
-    /// unless `all` are wanted. A line that is not found now will be missing in the next look too.
+    /// unless `all` are wanted. What is not found now will be missing in the next look too.
     fn read_counters(&mut self, all: bool, rows: &mut Rows) -> Result<(), Bad> {
         let counted = self.base.saturating_add(self.owned).saturating_add(self.placed);
         let mut missing = self.header.n_entries.saturating_sub(counted);
@@ -194,13 +202,15 @@ impl Seat {
         boot_id: &[u8; 16],
         rows: &mut Rows,
     ) -> Result<(), Bad> {
-        for _ in 0..HEADER_TRIES {
+        for attempt in 0..HEADER_TRIES {
+            if attempt > 0 {
+                self.header = self.file.header()?;
+            }
             self.read_counters(true, rows)?;
             self.entries_after = self.file.number(N_ENTRIES_AT)?;
             if self.entries_after == self.header.n_entries {
                 break;
             }
-            self.header = self.file.header()?;
         }
         for row in rows.of(self.number) {
             row.settled = row.now;
