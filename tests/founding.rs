@@ -17,8 +17,10 @@ use tempfile::TempDir;
 
 /// It posts a record twenty times a second, as an agent does; once the key is refused, what was not
 /// sent stays in memory and is tried again, a log line for each try.
-const AGENT: &str = r#"#!/usr/bin/env python3
+const AGENT: &str = r#"
 import http.client, sys, time
+# A script is called by the name of its interpreter, if that was found by another program.
+open("/proc/self/comm", "w").write("vector")
 port, log = int(sys.argv[1]), open(sys.argv[2], "a", buffering=1)
 unsent = []
 while True:
@@ -82,6 +84,12 @@ impl Drop for Running {
     }
 }
 
+/// A program, where it is installed.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.exists())
+}
+
 fn wait_s(seconds: u64) {
     let _ = SystemClock.wait(SystemClock.boottime_ns() + seconds * 1_000_000_000);
 }
@@ -121,14 +129,14 @@ fn the_agent_that_lost_its_key_is_named_with_its_log_and_its_last_words() {
     let var_log = folder.path().join("log");
     fs::create_dir(&var_log).unwrap();
     let agent = folder.path().join("vector");
-    fs::write(&agent, AGENT).unwrap();
+    let Some(python) = find("python3") else { return println!("skipped: no python3 here") };
+    fs::write(&agent, format!("#!{}{AGENT}", python.display())).unwrap();
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
     let intake = Intake::start();
     let log = var_log.join("vector.log");
     fs::write(&log, "").unwrap();
     let started = Command::new(&agent).arg(intake.port.to_string()).arg(&log).spawn();
-    let Ok(child) = started else { return println!("skipped: no python3 here") };
-    let agent = Running(child);
+    let agent = Running(started.unwrap());
     let pid = agent.0.id();
     let Some((mut recorder, recording)) = record(folder.path(), &var_log) else {
         return println!("skipped: no mount namespace to be had (not root?)");
@@ -142,7 +150,7 @@ fn the_agent_that_lost_its_key_is_named_with_its_log_and_its_last_words() {
     drop(agent);
 
     let path = recording.to_str().unwrap();
-    let text = read(&["dump", path, "--last", "12s"]);
+    let text = read(&["dump", path, "--last", "12s", "--top", "12"]);
     let named = text.lines().find(|line| line.contains(&format!(" {pid} ")));
     let named = named.unwrap_or_else(|| panic!("it is not named:\n{text}"));
     assert!(named.starts_with("vector ") && named.contains(" +"), "{named}");
@@ -160,8 +168,8 @@ fn the_agent_that_lost_its_key_is_named_with_its_log_and_its_last_words() {
     });
     let words = words.unwrap_or_else(|| panic!("no last words: {log}"));
     assert!(!words.contains("0f1e2d3c"), "the key is shown: {words}");
-    let text = read(&["log", path, "--last", "12s"]);
-    assert!(text.contains("401 Unauthorized"), "{text}");
+    let text = read(&["log", path]);
+    assert!(text.contains("status=401"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 
     let samples = read(&["dump", path, "--boot", "all", "--format", "jsonl"]);
