@@ -68,6 +68,21 @@ fn a_process_that_is_gone_is_forgotten_and_one_with_its_id_is_another() {
     assert_eq!(names, [EntityName::new(b"c.service")]);
 }
 
+/// Else a unit that ended would get its seat back, as the sum of a process that is no more.
+#[test]
+fn a_unit_lives_as_long_as_one_of_its_processes() {
+    let tree = tempfile::tempdir().unwrap();
+    put(tree.path(), 5, "a.service", [100, 700, 10, 0]);
+    put(tree.path(), 6, "a.service", [100, 700, 10, 0]);
+    let mut scan = scan(tree.path());
+    scan.look(10_000_000_000);
+    let (number, _) = scan.register().iter().next().unwrap();
+    std::fs::remove_dir_all(tree.path().join("5")).unwrap();
+    assert!(scan.has_living(number));
+    put(tree.path(), 6, "b.service", [900, 0, 10, 0]);
+    assert!(!scan.has_living(number), "another process has its id");
+}
+
 /// Ended by its id when it goes out of scope.
 struct Burner(Child);
 
