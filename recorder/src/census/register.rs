@@ -11,8 +11,9 @@ use super::table::{Known, Table};
 /// Units that are known at once; processes of others have none.
 pub(super) const UNITS_MAX: usize = 128;
 
-/// Longest path of a cgroup that is opened, bytes; what lies deeper is known by sums alone.
-const PATH_LEN_MAX: usize = 200;
+/// Longest path of a cgroup that is opened, bytes: a container of a cluster has some 200. What lies
+/// deeper is known by sums alone.
+const PATH_LEN_MAX: usize = 256;
 
 /// One unit.
 #[derive(Clone, Copy, Debug)]
