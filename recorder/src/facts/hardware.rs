@@ -18,10 +18,10 @@ const MOUNTS_MAX: usize = 8;
 /// name in its folder. A file that exists and cannot be read is lacking too.
 const CAPABILITIES: &[(&str, &[&str])] = &[
     ("pressure", &["proc/pressure/memory"]),
-    // Process 1 is somebody else's. `hidepid` of /proc hides it; who may not trace it is told what
-    // it uses, but not how many bytes.
-    ("processes of others", &["proc/1/stat"]),
-    ("bytes of processes of others", &["proc/1/io"]),
+    // Process 1 is somebody else's. In brackets what it takes to see it: a /proc that does not hide
+    // it; and, for the bytes, the right to trace it.
+    ("processes of others (hidepid)", &["proc/1/stat"]),
+    ("bytes of processes of others (CAP_SYS_PTRACE)", &["proc/1/io"]),
     ("memory controller", &["sys/fs/cgroup/memory.stat", "sys/fs/cgroup/memory/memory.stat"]),
     ("temperature", &["sys/class/thermal/thermal_zone*/temp", "sys/class/hwmon/*/temp1_input"]),
     ("frequency", &["sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq"]),

@@ -90,8 +90,8 @@ fn a_board_is_described() {
         ("reset", "power bad, watchdog"),
         (
             "absent",
-            "pressure, bytes of processes of others, memory controller, frequency, undervoltage, \
-             pstore",
+            "pressure, bytes of processes of others (CAP_SYS_PTRACE), memory controller, \
+             frequency, undervoltage, pstore",
         ),
     ] {
         assert_eq!(facts.get(name), Some(value), "{name}");
