@@ -130,3 +130,43 @@ fn a_hostile_name_commands_no_terminal_and_hides_nobody() {
     let own = processes.iter().find(|process| process["pid"] == pid).unwrap();
     assert_eq!(own["name"], "x\u{1b}[2J) S 1\n\u{fffd}(");
 }
+
+/// In namespaces of its own, so that no other `/proc` is hidden: two programs that burn time, root's
+/// and nobody's, and a recorder that is nobody's. Prints the two process ids, then what is recorded.
+const HIDDEN: &str = r#"
+mount -t proc -o hidepid=2 proc /proc || exit 77
+mount -t tmpfs -o mode=777 tmpfs /mnt || exit 77
+cp "$1" /mnt/flightrecd && cp "$2" /mnt/flightrec
+as_nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+dd if=/dev/zero of=/dev/null bs=4k 2>/dev/null & echo $!
+$as_nobody dd if=/dev/zero of=/dev/null bs=4k 2>/dev/null & echo $!
+sleep 0.5
+cd /mnt
+$as_nobody ./flightrecd create r.frec --size 1MiB --force >/dev/null 2>&1
+$as_nobody ./flightrecd run --recording /mnt/r.frec --interval 100ms --commit 1s --for 4s 2>/dev/null
+./flightrec boots --json r.frec | tr -d '\n'; echo
+./flightrec top --json r.frec | tr -d '\n'; echo
+"#;
+
+/// Where `/proc` hides the processes of others, the rest is recorded, and it is said what is missing.
+#[test]
+fn who_is_hidden_from_the_recorder_is_told_to_be_missing() {
+    let said = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", HIDDEN, "sh"])
+        .args([flightrecd(), flightrec()])
+        .output();
+    let said = match said {
+        Ok(said) if said.status.code() == Some(0) => said,
+        other => return println!("skipped: no namespaces of our own: {other:?}"),
+    };
+    let text = String::from_utf8(said.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [of_root, of_nobody, boots, top] = &lines[..] else { panic!("{text}") };
+    let absent = boots["boots"][0]["facts"]["absent"].as_str().unwrap();
+    for name in ["processes of others (hidepid)", "bytes of processes of others (CAP_SYS_PTRACE)"] {
+        assert!(absent.split(", ").any(|own| own == name), "{absent}");
+    }
+    let processes = top["processes"].as_array().unwrap();
+    let has = |pid: &Value| processes.iter().any(|process| process["pid"] == *pid);
+    assert!(has(of_nobody) && !has(of_root), "{top}");
+}

@@ -139,7 +139,8 @@ impl Census {
 
     fn seat_units(&mut self) {
         self.units_top.clear();
-        let register = self.scan.register();
+        let scan = &self.scan;
+        let register = scan.register();
         for (number, unit) in register.iter() {
             let now = unit.now;
             let scores = [now.cpu_permille, now.rss_kib, now.write_kib_s, now.swap_kib];
@@ -159,8 +160,11 @@ impl Census {
         }
         let cgroups = &mut self.cgroups;
         self.units.settle(NEWCOMERS, |newcomer| {
-            let unit = register.iter().find(|(_, unit)| unit.name == newcomer.name)?.1;
+            let (number, unit) = register.iter().find(|(_, unit)| unit.name == newcomer.name)?;
             let (files, memory_max_bytes) = cgroups.open(unit.path());
+            if files.cpu.is_none() && !scan.has_living(number) {
+                return None;
+            }
             newcomer.memory_max_bytes = memory_max_bytes;
             Some(files)
         });

@@ -34,7 +34,8 @@ impl Tree {
     }
 
     /// Opens the files of the cgroup with this path, and reads its limit of memory, bytes. What is
-    /// not there, for want of a controller or because the tree is of v1, stays closed.
+    /// not there, for want of a controller or because the tree is of v1, stays closed; all of it if
+    /// the cgroup is gone.
     pub(super) fn open(&mut self, path: &[u8]) -> (UnitFiles, Option<u64>) {
         let Self { root: Some(root), path: full } = self else { return Default::default() };
         let own = path.strip_prefix(b"/").unwrap_or(path);
@@ -87,16 +88,35 @@ pub(super) fn path_of(text: &[u8]) -> Option<&[u8]> {
     systemd.or(any)
 }
 
+/// The path of the unit itself: a service may have its processes in cgroups below its own.
+#[must_use]
+pub(super) fn unit_path(path: &[u8]) -> &[u8] {
+    let mut end = path.len();
+    while let Some(own) = path.get(..end) {
+        let begin = memchr::memrchr(b'/', own).map_or(0, |at| at + 1);
+        if own.get(begin..).is_some_and(is_unit) {
+            return own;
+        }
+        if begin == 0 {
+            break;
+        }
+        end = begin - 1;
+    }
+    path
+}
+
+/// A unit that has processes, but for slices, which are there to hold units.
+fn is_unit(part: &[u8]) -> bool {
+    let kinds: [&[u8]; 5] = [b".service", b".scope", b".mount", b".socket", b".swap"];
+    kinds.iter().any(|kind| part.ends_with(kind))
+}
+
 /// The name that an owner knows a cgroup by: the innermost unit that is no slice, with the id of a
 /// container shortened; else the end of the path.
 #[must_use]
 pub(super) fn unit_name(path: &[u8]) -> EntityName {
     let parts = || path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-    let is_unit = |part: &&[u8]| {
-        let kinds: [&[u8]; 5] = [b".service", b".scope", b".mount", b".socket", b".swap"];
-        kinds.iter().any(|kind| part.ends_with(kind))
-    };
-    if let Some(unit) = parts().filter(is_unit).next_back() {
+    if let Some(unit) = parts().filter(|part| is_unit(part)).next_back() {
         return shortened(unit);
     }
     // A container without systemd: `docker/ID`, `lxc/NAME`; a slice with processes of its own.
@@ -181,6 +201,21 @@ mod tests {
         assert_eq!(unit_name(scope.as_bytes()), EntityName::new(b"docker-0123456789ab.scope"));
         let plain = format!("/docker/{id}");
         assert_eq!(unit_name(plain.as_bytes()), EntityName::new(b"docker/0123456789ab"));
+    }
+
+    #[test]
+    fn a_unit_with_cgroups_of_its_own_is_read_as_a_whole() {
+        for (path, own) in [
+            ("/system.slice/systemd-udevd.service/udev", "/system.slice/systemd-udevd.service"),
+            ("/system.slice/vector.service", "/system.slice/vector.service"),
+            ("/user.slice/user@0.service/a.service/b/c", "/user.slice/user@0.service/a.service"),
+            ("/lxc/web", "/lxc/web"),
+            ("x.scope/y", "x.scope"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(unit_path(path.as_bytes()), own.as_bytes(), "{path}");
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::table::{Known, Table};
 /// Units that are known at once; processes of others have none.
 pub(super) const UNITS_MAX: usize = 128;
 
-/// Longest path of a cgroup that is opened, bytes; what lies deeper is known by sums alone.
-const PATH_LEN_MAX: usize = 200;
+/// Longest path of a cgroup that is opened, bytes: a container of a cluster has some 200. What lies
+/// deeper is known by sums alone.
+const PATH_LEN_MAX: usize = 256;
 
 /// One unit.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,7 @@ impl Register {
             write_kib: 0,
             now: Sum::default(),
         };
+        let path = cgroup::unit_path(path);
         if let Some(place) = unit.path.get_mut(..path.len()) {
             place.copy_from_slice(path);
             unit.path_len = path.len();
@@ -167,6 +169,8 @@ mod tests {
         assert_eq!((told.user_ticks, told.write_kib, told.now.processes), (4, 3, 2));
         assert_eq!(told.now.rss_kib, 20);
         assert_eq!(told.path(), b"/system.slice/vector.service");
+        let inner = register.number_of(b"/system.slice/ssh.service/inner");
+        assert_eq!(register.get(inner).unwrap().path(), b"/system.slice/ssh.service");
         register.sum_up(&Table::default());
         assert!(register.get(unit).is_none());
     }

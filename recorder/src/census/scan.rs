@@ -32,6 +32,9 @@ const NEW_MAX: usize = 16;
 /// A process may be moved to its unit only after it began: until this age it is looked up again.
 const SETTLED_MS: u64 = 5000;
 
+/// Processes of a unit that are asked whether they live.
+const PROBES_MAX: usize = 16;
+
 /// Room for a path in `/proc/PID/cgroup` and more; the rest of a longer text is not needed.
 const TEXT_LEN: usize = 8192;
 
@@ -237,7 +240,7 @@ impl Scan {
             ..Known::default()
         };
         if known.state == b'D' {
-            self.blocked.watch(pid, known.start_ticks, now_ms);
+            self.blocked.watch(&stat, now_ms);
         }
         if !known.is_kernel_thread {
             self.look_closer(proc, &mut known, before.as_ref());
@@ -272,6 +275,17 @@ impl Scan {
             let status = read(proc, pid, "status", &mut self.text);
             known.swap_kib = status.and_then(process::parse_swap_kib).unwrap_or(0);
         }
+    }
+
+    /// Whether a process of this unit lives: who died since it was looked at is in the table still.
+    pub(super) fn has_living(&self, unit: u16) -> bool {
+        let Some(proc) = self.proc.as_ref() else { return false };
+        let own = self.table.iter().filter(|process| process.unit == Some(unit));
+        own.take(PROBES_MAX).any(|process| {
+            let mut text = [0; 512];
+            let stat = read(proc, process.pid, "stat", &mut text).and_then(Stat::parse);
+            stat.is_some_and(|stat| stat.start_ticks == process.start_ticks)
+        })
     }
 
     /// Opens the files of a process that gets a seat, and finds its name and unit.

@@ -1,8 +1,12 @@
 //! What is known of every process: how it stood when it was looked at last, and its pace since the
 //! look before.
 
-/// Processes that are known at once. Of more than that the others are judged by their whole life.
+/// Processes that are known at once. Of more than that the others are judged by their whole life,
+/// and take the place of one that does less.
 pub(super) const KNOWN_MAX: usize = 4096;
+
+/// Places that are looked at for one that does less: cheap, and as good as all in a crowd of idlers.
+const RIVALS: usize = 16;
 
 /// One process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -59,17 +63,25 @@ impl Known {
         self.cpu_permille = pace(cpu_ms).unwrap_or(u32::MAX);
         self.write_kib_s = pace(self.write_kib.saturating_sub(write_kib)).unwrap_or(u32::MAX);
     }
+
+    /// How much it would be missed: a core, a gibibyte and 4 MiB/s weigh the same.
+    fn weight(&self) -> u64 {
+        let memory = if self.is_kernel_thread { 0 } else { self.rss_kib.max(self.swap_kib) };
+        u64::from(self.cpu_permille) + memory / 1024 + u64::from(self.write_kib_s) / 4
+    }
 }
 
 /// All of them, by process id. Memory is taken at start.
 #[derive(Debug)]
 pub(super) struct Table {
     known: Vec<Known>,
+    /// Where the next search for a place begins.
+    hand: usize,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { known: Vec::with_capacity(KNOWN_MAX) }
+        Self { known: Vec::with_capacity(KNOWN_MAX), hand: 0 }
     }
 }
 
@@ -81,8 +93,8 @@ impl Table {
         self.known.get(at)
     }
 
-    /// Puts a process in, or in the place of an earlier one with its id. Without room it is left
-    /// out.
+    /// Puts a process in, or in the place of an earlier one with its id. Without room it takes the
+    /// place of one that does less, or is left out.
     pub(super) fn put(&mut self, process: Known) {
         match self.known.binary_search_by_key(&process.pid, |known| known.pid) {
             Ok(at) => {
@@ -91,7 +103,24 @@ impl Table {
                 }
             }
             Err(at) if self.known.len() < self.known.capacity() => self.known.insert(at, process),
-            Err(_) => {}
+            Err(at) => self.displace(process, at),
+        }
+    }
+
+    fn displace(&mut self, process: Known, at: usize) {
+        let rivals = self.known.iter().enumerate().skip(self.hand).take(RIVALS);
+        let quietest = rivals.min_by_key(|(_, rival)| rival.weight());
+        let loser = quietest.filter(|(_, rival)| rival.weight() < process.weight());
+        let loser = loser.map(|(place, _)| place);
+        self.hand = if self.hand + RIVALS < self.known.len() { self.hand + RIVALS } else { 0 };
+        let Some(loser) = loser else { return };
+        // The order by process id is kept.
+        let own = if loser < at { at - 1 } else { at };
+        if let Some(moved) = self.known.get_mut(loser.min(own)..=loser.max(own)) {
+            if loser < at { moved.rotate_left(1) } else { moved.rotate_right(1) }
+        }
+        if let Some(place) = self.known.get_mut(own) {
+            *place = process;
         }
     }
 
@@ -137,5 +166,26 @@ mod tests {
         assert!(table.get(7).is_none() && table.get(8).is_some());
         table.put(Known { pid: 8, round: 2, start_ticks: 9, ..Known::default() });
         assert_eq!(table.get(8).unwrap().start_ticks, 9);
+    }
+
+    #[test]
+    fn in_a_full_table_who_does_more_takes_the_place_of_who_does_less() {
+        let mut table = Table::default();
+        let count = u32::try_from(KNOWN_MAX).unwrap();
+        for pid in 1..=count {
+            let cpu_permille = if pid % 5 == 0 { 900 } else { 0 };
+            table.put(Known { pid: pid * 2, cpu_permille, ..Known::default() });
+        }
+        for pid in [1, 4001, count * 2 + 1] {
+            table.put(Known { pid, cpu_permille: 500, ..Known::default() });
+            assert!(table.get(pid).is_some(), "{pid}");
+            table.put(Known { pid: pid + 100_000, ..Known::default() });
+            assert!(table.get(pid + 100_000).is_none(), "an idler takes nobody's place");
+        }
+        assert_eq!(table.known.len(), KNOWN_MAX);
+        assert_eq!(table.known.capacity(), KNOWN_MAX, "it takes no more memory");
+        assert!(table.known.is_sorted_by(|one, next| one.pid < next.pid));
+        let busy = table.iter().filter(|known| known.cpu_permille == 900).count();
+        assert_eq!(busy, KNOWN_MAX / 5, "who does more stays");
     }
 }

@@ -18,6 +18,10 @@ const MOUNTS_MAX: usize = 8;
 /// name in its folder. A file that exists and cannot be read is lacking too.
 const CAPABILITIES: &[(&str, &[&str])] = &[
     ("pressure", &["proc/pressure/memory"]),
+    // Process 1 is somebody else's. In brackets what it takes to see it: a /proc that does not hide
+    // it; and, for the bytes, the right to trace it.
+    ("processes of others (hidepid)", &["proc/1/stat"]),
+    ("bytes of processes of others (CAP_SYS_PTRACE)", &["proc/1/io"]),
     ("memory controller", &["sys/fs/cgroup/memory.stat", "sys/fs/cgroup/memory/memory.stat"]),
     ("temperature", &["sys/class/thermal/thermal_zone*/temp", "sys/class/hwmon/*/temp1_input"]),
     ("frequency", &["sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq"]),
@@ -99,13 +103,20 @@ impl Hardware<'_> {
     pub(super) fn units(&self) -> Option<String> {
         let folders = ["sys/fs/cgroup/system.slice", "sys/fs/cgroup"];
         let control = |folder: &str| self.line(&format!("{folder}/cgroup.subtree_control"));
-        if let Some(controllers) = folders.into_iter().find_map(control) {
-            return Some(format!("cgroup v2: {controllers}"));
+        let controllers = folders.into_iter().find_map(control).unwrap_or_default();
+        if !self.root.join("sys/fs/cgroup/cgroup.controllers").exists() && controllers.is_empty() {
+            return Some("sums over processes (no cgroup v2)".to_owned());
         }
-        let exists = |path: &str| self.root.join(path).exists();
-        let of_v2 = exists("sys/fs/cgroup/cgroup.controllers");
-        let why = if of_v2 { "no controllers on" } else { "no cgroup v2" };
-        Some(format!("sums over processes ({why})"))
+        // Time of the processor is told without its controller too.
+        let is_on = |name: &&str| controllers.split_ascii_whitespace().any(|on| on == *name);
+        let summed: Vec<&str> =
+            ["memory", "io", "pids"].into_iter().filter(|name| !is_on(name)).collect();
+        let own = if controllers.is_empty() { "no controllers on" } else { &controllers };
+        let summed = match summed.as_slice() {
+            [] => String::new(),
+            names => format!("; sums over processes: {}", names.join(" ")),
+        };
+        Some(format!("cgroup v2: {own}{summed}"))
     }
 
     /// Size, algorithm and limit of each swap or file system in compressed memory.

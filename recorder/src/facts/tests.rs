@@ -58,6 +58,7 @@ fn a_board_is_described() {
         ("etc/default/armbian-ramlog", "ENABLED=true\nSIZE=50M\n"),
         ("etc/log2ram.conf", "SIZE=128M\n"),
         ("sys/fs/cgroup/system.slice/cgroup.subtree_control", "memory pids\n"),
+        ("proc/1/stat", "1 (systemd) S 0\n"),
         (
             "proc/self/mountinfo",
             "27 1 179:1 / / rw,noatime - ext4 /dev/mmcblk1p1 rw,errors=remount-ro,commit=600\n\
@@ -79,7 +80,7 @@ fn a_board_is_described() {
         ("swap", "/dev/zram0 partition 1970000 kB priority 5"),
         ("cmdline", "root=UUID=1 rootwait console=ttyS2"),
         ("mounts", "/ ext4 commit=600; /boot vfat"),
-        ("units", "cgroup v2: memory pids"),
+        ("units", "cgroup v2: memory pids; sums over processes: io"),
         ("scheduler", "none"),
         ("erase_bytes", "4194304"),
         ("wear", "life time 0x01 0x02, reserve 0x01"),
@@ -87,13 +88,31 @@ fn a_board_is_described() {
         ("ramlog", "armbian-ramlog, log2ram"),
         ("watchdog", "active, Broadcom BCM2835 Watchdog timer, timeout 15 s"),
         ("reset", "power bad, watchdog"),
-        ("absent", "pressure, memory controller, frequency, undervoltage, pstore"),
+        (
+            "absent",
+            "pressure, bytes of processes of others (CAP_SYS_PTRACE), memory controller, \
+             frequency, undervoltage, pstore",
+        ),
     ] {
         assert_eq!(facts.get(name), Some(value), "{name}");
     }
     assert!(facts.get("kernel").unwrap().starts_with("6.6.62-current-rockchip64 "));
     assert!(facts.get("program").unwrap().starts_with("flightrecd "));
     assert_eq!((facts.version, facts.core_count), (1, 2));
+}
+
+#[test]
+fn it_is_told_what_the_readings_of_units_are() {
+    let root = tempfile::tempdir().unwrap();
+    let told = || Hardware { root: root.path(), disk: None }.units().unwrap();
+    assert_eq!(told(), "sums over processes (no cgroup v2)");
+    put(root.path(), "sys/fs/cgroup/cgroup.controllers", b"cpu io\n");
+    let nothing_on = "cgroup v2: no controllers on; sums over processes: memory io pids";
+    assert_eq!(told(), nothing_on);
+    put(root.path(), "sys/fs/cgroup/cgroup.subtree_control", b"cpu io pids\n");
+    assert_eq!(told(), "cgroup v2: cpu io pids; sums over processes: memory");
+    put(root.path(), "sys/fs/cgroup/system.slice/cgroup.subtree_control", b"memory io pids\n");
+    assert_eq!(told(), "cgroup v2: memory io pids");
 }
 
 /// The link is what the system goes by.

@@ -61,8 +61,8 @@ impl Source for Units {
         "/sys/fs/cgroup"
     }
 
-    /// A file that answers no more leaves its readings out: the census asks the unit to leave when
-    /// its processes are gone.
+    /// A cgroup that is gone answers no more, though a new one may have its name by now: the seat is
+    /// given back, and the census finds the new one.
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         if let Some(mut places) = self.mailbox.try_open() {
             for ((columns, seat), place) in self.seats.iter_mut().zip(places.iter_mut()) {
@@ -71,9 +71,26 @@ impl Source for Units {
         }
         for (columns, seat) in &mut self.seats {
             let Some(files) = seat.present() else { continue };
+            let told = files.cpu.as_ref().map(|file| process::read(file, &mut self.text));
+            if matches!(told, Some(Err(libc::ENODEV))) {
+                seat.gone = true;
+                sample.seat(columns.slot, None);
+                continue;
+            }
+            if let Some(Ok(text)) = told {
+                fill_times(text, columns, sample);
+            }
             fill(files, &mut self.text, columns, sample);
         }
         Ok(())
+    }
+}
+
+fn fill_times(text: &[u8], columns: &Columns, sample: &mut Sample) {
+    for (series, key) in [(220, &b"user_usec"[..]), (221, b"system_usec")] {
+        if let Some(usec) = keyed(text, key) {
+            sample.set(columns.of(series), usec / 1000);
+        }
     }
 }
 
@@ -88,10 +105,6 @@ fn fill(files: &UnitFiles, text: &mut [u8], columns: &Columns, sample: &mut Samp
             sample.set(columns.of(series), value / unit);
         }
     };
-    read(&files.cpu, &mut |text| {
-        set(220, keyed(text, b"user_usec"), 1000);
-        set(221, keyed(text, b"system_usec"), 1000);
-    });
     read(&files.memory, &mut |text| set(222, number(text.trim_ascii()), 16384));
     read(&files.swap, &mut |text| set(231, number(text.trim_ascii()), 16384));
     read(&files.io, &mut |text| {
@@ -155,5 +168,36 @@ mod tests {
         mailbox.ask_to_leave(0);
         source.read(&mut sample).unwrap();
         assert!(seated(&sample).is_empty());
+    }
+
+    /// A service that begins anew has a new cgroup of the same name.
+    #[test]
+    fn the_seat_of_a_cgroup_that_is_gone_is_given_back() {
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(std::path::Path::new);
+        let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
+        let name = format!("flightrec-gone-{}.service", std::process::id());
+        let Some(folder) = root.map(|root| root.join(name)) else {
+            return println!("skipped: no cgroup v2 here");
+        };
+        if let Err(error) = std::fs::create_dir(&folder) {
+            return println!("skipped: no cgroup of our own: {error}");
+        }
+        let cpu = File::open(folder.join("cpu.stat"));
+        let layout = layout();
+        let (mut source, mailbox) = Units::new(&layout);
+        let files = UnitFiles { cpu: cpu.ok(), ..UnitFiles::default() };
+        mailbox.deliver(Occupant::named(b"a.service"), files);
+        let mut sample = Sample::new(&layout);
+        source.read(&mut sample).unwrap();
+        let before = entity_reading(&sample, "a.service", 220);
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(before.is_some());
+        source.read(&mut sample).unwrap();
+        assert!(seated(&sample).is_empty());
+        source.read(&mut sample).unwrap();
+        mailbox.clear();
+        let mut left = 0;
+        mailbox.each_occupant(|_, _| left += 1);
+        assert_eq!(left, 0);
     }
 }

@@ -68,6 +68,109 @@ fn a_process_that_is_gone_is_forgotten_and_one_with_its_id_is_another() {
     assert_eq!(names, [EntityName::new(b"c.service")]);
 }
 
+/// Else a unit that ended would get its seat back, as the sum of a process that is no more.
+#[test]
+fn a_unit_lives_as_long_as_one_of_its_processes() {
+    let tree = tempfile::tempdir().unwrap();
+    put(tree.path(), 5, "a.service", [100, 700, 10, 0]);
+    put(tree.path(), 6, "a.service", [100, 700, 10, 0]);
+    let mut scan = scan(tree.path());
+    scan.look(10_000_000_000);
+    let (number, _) = scan.register().iter().next().unwrap();
+    std::fs::remove_dir_all(tree.path().join("5")).unwrap();
+    assert!(scan.has_living(number));
+    put(tree.path(), 6, "b.service", [900, 0, 10, 0]);
+    assert!(!scan.has_living(number), "another process has its id");
+}
+
+/// So many processes, and one of them that becomes busy: how many looks until it is found.
+fn find_in_a_crowd(count: u32) {
+    // Small files in memory, if there is such a place.
+    let tree = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    for pid in 1..=count {
+        put(tree.path(), pid, "a.service", [100, 0, 10, 0]);
+    }
+    let mut scan = scan(tree.path());
+    let round = usize::try_from(count).unwrap().div_ceil(SLICE);
+    let mut now_ns = 10_000_000_000;
+    let mut look = |scan: &mut Scan| {
+        now_ns += 1_000_000_000;
+        scan.look(now_ns);
+        let now_ms = now_ns / 1_000_000;
+        let looked_at = scan.table().iter().filter(|known| known.looked_ms == now_ms).count();
+        assert!(looked_at <= SLICE + NEW_MAX, "{looked_at} in one look");
+        now_ms
+    };
+    for _ in 0..=round {
+        look(&mut scan);
+    }
+    assert_eq!(scan.totals()[0], Some(u64::from(count)));
+    // One that begins now, and has used half of its time.
+    let now_ms = look(&mut scan);
+    let start = now_ms / 10;
+    put(tree.path(), count + 1, "b.service", [start, 0, 10, 0]);
+    let found = |scan: &Scan| scan.table().get(count + 1).is_some_and(|own| own.cpu_permille > 300);
+    let mut looks = 0;
+    while !found(&scan) {
+        let now_ms = look(&mut scan);
+        put(tree.path(), count + 1, "b.service", [start, (now_ms / 10 - start) / 2, 10, 0]);
+        looks += 1;
+        assert!(looks <= round * 2 + 2, "not found in {looks} looks");
+    }
+}
+
+/// A made folder does not say which process is new, so it is found in turn.
+#[test]
+fn among_five_thousand_who_is_busy_is_found() {
+    find_in_a_crowd(5000);
+}
+
+#[test]
+#[ignore = "makes 60,000 files; run by .ci/full"]
+fn among_twenty_thousand_who_is_busy_is_found() {
+    find_in_a_crowd(20_000);
+}
+
+/// It costs the unit what its cgroup would say, no more.
+#[test]
+fn a_cgroup_path_of_four_thousand_bytes_gives_a_unit_of_sums() {
+    let tree = tempfile::tempdir().unwrap();
+    put(tree.path(), 5, "a.service", [100, 0, 10, 0]);
+    let deep = "/x".repeat(2000);
+    let text = format!("9:memory:{deep}/v1\n0::{deep}/deep.service\n");
+    std::fs::write(tree.path().join("5/cgroup"), text).unwrap();
+    let mut scan = scan(tree.path());
+    scan.look(10_000_000_000);
+    put(tree.path(), 5, "a.service", [100, 30, 10, 0]);
+    scan.look(20_000_000_000);
+    let unit = scan.register().iter().next().unwrap().1;
+    assert_eq!((unit.name, unit.user_ticks), (EntityName::new(b"deep.service"), 30));
+    assert_eq!(unit.path(), b"");
+}
+
+/// It dies between the listing and the reading, or between two of its files.
+#[test]
+fn a_process_that_dies_between_two_reads_costs_nobody_else_anything() {
+    let tree = tempfile::tempdir().unwrap();
+    for pid in 1..=30 {
+        put(tree.path(), pid, "a.service", [100, 0, 10, 0]);
+    }
+    let files = ["stat", "cgroup", "io"];
+    for (number, gone) in files.into_iter().enumerate() {
+        let pid = 7 + number;
+        std::fs::remove_file(tree.path().join(pid.to_string()).join(gone)).unwrap();
+    }
+    let mut scan = scan(tree.path());
+    scan.look(10_000_000_000);
+    assert_eq!(scan.table().iter().count(), 29, "without stat it is not there");
+    let unit_of = |pid| scan.table().get(pid).unwrap().unit;
+    assert_eq!((unit_of(8), unit_of(9)), (None, unit_of(10)));
+    let start_ticks = scan.table().get(9).unwrap().start_ticks;
+    std::fs::remove_dir_all(tree.path().join("9")).unwrap();
+    let mut newcomer = Occupant { pid: 9, start_ticks, ..Occupant::named(b"") };
+    assert!(scan.open(&mut newcomer).is_none(), "it gets no seat");
+}
+
 /// Ended by its id when it goes out of scope.
 struct Burner(Child);
 
