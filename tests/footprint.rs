@@ -221,10 +221,11 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
     let writer = Writer::start(opener, starter, clock.clone(), None).unwrap();
     let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, discovery) = sources::all(&layout, Roots::real(), 10_000_000);
+    let (mut sources, mut discovery) = sources::all(&layout, Roots::real(), 10_000_000);
     let (sender, reports) = report::channel();
-    let (census, own) = Census::new(&layout, Roots::real(), 10_000_000, sender);
+    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), 10_000_000, sender);
     sources.extend(own);
+    discovery.add(Box::new(cmdlines));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.

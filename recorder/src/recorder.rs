@@ -71,6 +71,9 @@ const REPORTS_PER_TICK: usize = 4;
 const QUIET: [EventKind; 4] =
     [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS, EventKind::LINK];
 
+/// The kernel's errors, and worse: `err` of syslog.
+const GRAVE_SEVERITY: u8 = 3;
+
 /// Words of logs that are taken at one tick.
 const WORDS_AT_ONCE: usize = 16;
 
@@ -360,6 +363,9 @@ impl<C: Compressor> Recorder<C> {
             if !word.event {
                 self.events.words.put(tick, &word, sealed);
             } else if self.events.has_room(EVENT_COUNT / 2, sealed) {
+                if word.severity <= GRAVE_SEVERITY {
+                    self.alert.shock();
+                }
                 let severity = i64::from(word.severity);
                 let at = (tick, word.at_ns);
                 self.event_at(EventKind::KERNEL, at, &[severity], word.text.as_bytes());

@@ -26,6 +26,7 @@ use crate::sampler::Sampler;
 use crate::slow::{self, Slow};
 use crate::sources::{self, MACHINE, RANKS, Roots};
 use crate::sys::{self, StaticCompressor};
+use crate::words::Messages;
 use crate::writer::{AckLog, Opener, Writer};
 use crate::{facts, place, pstore};
 
@@ -166,10 +167,13 @@ fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let (mut sources, mut lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
     let (sender, reports) = report::channel();
-    let (census, own) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
+    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
     sources.extend(own);
+    if config.messages == Messages::Redacted {
+        lookout.add(Box::new(cmdlines));
+    }
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);

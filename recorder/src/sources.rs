@@ -213,6 +213,11 @@ impl std::fmt::Debug for Lookout {
 }
 
 impl Lookout {
+    /// One more, behind all others.
+    pub fn add(&mut self, look: Box<dyn Look>) {
+        self.looks.push(look);
+    }
+
     /// Looks at everything once. May block.
     pub fn look(&mut self) {
         for look in &mut self.looks {
