@@ -5,8 +5,14 @@ fn long_names_keep_what_tells_them_apart() {
     let name = |name: &str| String::from_utf8(short_name(name.as_bytes()).as_bytes().to_vec());
     assert_eq!(name("/var/log/syslog").unwrap(), "/var/log/syslog");
     let long = "/var/log/one/two/three/four/unattended-upgrades/unattended-upgrades";
-    assert_eq!(name(&format!("{long}.log")).unwrap(), "/var/log/one/..our/unattended-upgrades/unattended-upgrades.log");
-    assert_eq!(name(&format!("{long}-dpkg.log")).unwrap(), "/var/log/one/..nattended-upgrades/unattended-upgrades-dpkg.log");
+    assert_eq!(
+        name(&format!("{long}.log")).unwrap(),
+        "/var/log/one/..four/unattended-upgrades/unattended-upgrades.log"
+    );
+    assert_eq!(
+        name(&format!("{long}-dpkg.log")).unwrap(),
+        "/var/log/one/..unattended-upgrades/unattended-upgrades-dpkg.log"
+    );
 }
 
 #[test]
