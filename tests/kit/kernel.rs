@@ -103,7 +103,7 @@ impl FakeKernel {
             52 if dying => return Some(500),
             52 => return Some(60_000 + self.noise.below(2000)),
             // Signs of distress that nobody asked for would raise an alert.
-            24 | 34 | 102 | 103 | 108 => return Some(0),
+            24 | 34 | 102 | 103 | 108 | 277 => return Some(0),
             109 => {
                 let kills = self.run.oom_kills.iter().filter(|kill| **kill <= tick).count();
                 return Some(u64::try_from(kills).expect("a few"));
