@@ -227,12 +227,37 @@ impl CensusThread {
 
 /// `PID/FILE` below `/proc`, and its length.
 fn pid_path(pid: u32, file: &str) -> ([u8; 32], usize) {
-    use std::io::Write;
+    const DIGITS_MAX: usize = 10;
+    let mut digits = [b'0'; DIGITS_MAX];
+    let mut rest = pid;
+    let mut first = DIGITS_MAX - 1;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
+        }
+    }
     let mut path = [0; 32];
-    let mut rest = &mut path[..];
-    let len = match write!(rest, "{pid}/{file}") {
-        Ok(()) => 32 - rest.len(),
-        Err(_) => 0,
-    };
+    let parts = digits.get(first..).unwrap_or_default().iter().chain(b"/").chain(file.as_bytes());
+    let mut len = 0;
+    for (place, byte) in path.iter_mut().zip(parts) {
+        *place = *byte;
+        len += 1;
+    }
     (path, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pid_path;
+
+    #[test]
+    fn a_path_below_proc_is_that_of_the_process() {
+        for pid in [0, 1, 9, 10, 32_768, u32::MAX] {
+            let (path, len) = pid_path(pid, "cgroup");
+            assert_eq!(path.get(..len).unwrap(), format!("{pid}/cgroup").as_bytes());
+        }
+    }
 }
