@@ -116,7 +116,7 @@ fn is_unit(part: &[u8]) -> bool {
 #[must_use]
 pub(super) fn unit_name(path: &[u8]) -> EntityName {
     let parts = || path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-    if let Some(unit) = parts().filter(|part| is_unit(part)).next_back() {
+    if let Some(unit) = parts().rfind(|part| is_unit(part)) {
         return shortened(unit);
     }
     // A container without systemd: `docker/ID`, `lxc/NAME`; a slice with processes of its own.
