@@ -6,15 +6,17 @@
 #![allow(unsafe_code, reason = "a counting allocator")]
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flightrec_recorder::census::{Census, CensusThread};
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
+use flightrec_recorder::journal::{Counts, Journal, Listener};
+use flightrec_recorder::logs::{Logs, Places};
 use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::report;
@@ -24,7 +26,9 @@ use flightrec_recorder::sampler::Sampler;
 use flightrec_recorder::slow::Slow;
 use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
+use flightrec_recorder::words::Messages;
 use flightrec_recorder::writer::{Opener, Writer};
+use flightrec_tests::journald::Journald;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -153,8 +157,47 @@ impl Source for Scare {
     }
 }
 
+/// Somebody who writes the same line with other numbers again and again.
+struct Storm(Arc<AtomicBool>, std::thread::JoinHandle<u64>);
+
+impl Storm {
+    fn start(path: &std::path::Path) -> Self {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = over.clone();
+        let writer = std::thread::spawn(move || {
+            let mut lines = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                let mut line = [0; 80];
+                let mut room = &mut line[..];
+                writeln!(room, "Nov 22 07:38:53 board vector[812]: event {lines} lost, key=abc")
+                    .unwrap();
+                let left = room.len();
+                file.write_all(&line[..line.len() - left]).unwrap();
+                lines += 1;
+                if lines.is_multiple_of(16) {
+                    SystemClock.wait(SystemClock.boottime_ns() + 5_000_000);
+                }
+            }
+            lines
+        });
+        Self(over, writer)
+    }
+
+    fn end(self) -> u64 {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.join().unwrap()
+    }
+}
+
+/// One test at a time counts.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync() {
+    let _turn = TURN.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
     // At 10 ms a sample this is five seconds; 1 MiB seals every fifteen commits.
     let clock: Arc<dyn Clock> =
         Arc::new(WatchedClock { waits: AtomicU64::new(0), from: 100, to: 600 });
@@ -178,16 +221,23 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
     let writer = Writer::start(opener, starter, clock.clone(), None).unwrap();
     let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, discovery) = sources::all(&layout, Roots::real(), 10_000_000);
+    let (mut sources, mut discovery) = sources::all(&layout, Roots::real(), 10_000_000);
     let (sender, reports) = report::channel();
-    let (census, own) = Census::new(&layout, Roots::real(), 10_000_000, sender);
+    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), 10_000_000, sender);
     sources.extend(own);
+    discovery.add(Box::new(cmdlines));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.
     let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
     let slow = Slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
     let census = CensusThread::start(census, clock.clone(), Duration::from_millis(20)).unwrap();
+    // Logs: the kernel's own, where it may be read, and one in which there is a storm.
+    let storm = Storm::start(&folder.path().join("syslog"));
+    let places = Places { var_log: folder.path(), ..Places::real() };
+    let (logs, heard) = Logs::new(&layout, places, 10_000_000, Messages::Redacted, &clock);
+    sources.extend(heard.sources);
+    let logs = logs.start(Duration::from_millis(20)).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
     let plan = Plan {
@@ -205,12 +255,66 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         last_words: Vec::new(),
     };
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(Some(marks)).with_reports(reports);
+    let recorder = recorder.with_marks(Some(marks)).with_reports(reports).with_words(heard.words);
     let ended = recorder.run(|_| 3).unwrap();
-    drop((slow, census));
+    drop((slow, census, logs));
+    assert!(storm.end() > 1000, "there was no storm: nothing was shown");
 
     assert!(ended.samples > 300, "{ended:?}");
     assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");
     assert!(history_writes.load(Ordering::Relaxed) >= 1, "nothing was sealed: nothing was shown");
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
+}
+
+struct Heard(u64);
+
+impl Listener for Heard {
+    fn source(&mut self, _name: &[u8], _counts: Counts) {}
+
+    fn message(&mut self, _source: &[u8], _severity: u8, _repeats: u64, _text: &[u8]) {
+        self.0 += 1;
+    }
+}
+
+/// Not even when it finds files, in rotations and flushes, or when there is nothing to be found.
+#[test]
+fn looking_at_the_journal_allocates_nothing() {
+    let _turn = TURN.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
+    let settings = "RateLimitBurst=0\nReadKMsg=no\nStorage=persistent";
+    let mut journald = match Journald::prepare(settings, &[]) {
+        Ok(journald) => journald,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return;
+        }
+    };
+    let mut journal = Journal::new(&journald.var(), &journald.run_log());
+    let mut heard = Heard(0);
+    let mut look = || {
+        COUNTING.store(true, Ordering::Relaxed);
+        journal.look(&mut heard);
+        COUNTING.store(false, Ordering::Relaxed);
+    };
+    look();
+    if let Err(reason) = journald.run() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let mut vector = journald.stream("vector", "vector.service");
+    for round in 0..12_u64 {
+        for number in 0..20 * round {
+            writeln!(vector, "<3>line {round} {number}").unwrap();
+        }
+        SystemClock.wait(SystemClock.boottime_ns() + 100_000_000);
+        look();
+        match round {
+            3 | 9 => journald.signal("USR1"),
+            5 | 10 => journald.signal("USR2"),
+            7 => journald.ask("--relinquish-var"),
+            _ => {}
+        }
+    }
+    assert!(heard.0 > 10, "nothing was shown");
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
 }

@@ -7,6 +7,7 @@ use flightrec_format::event::stop_reason;
 use flightrec_format::frame::Header;
 use flightrec_format::superblock::Geometry;
 use flightrec_tests::image::Image;
+use flightrec_tests::kernel::Width;
 use flightrec_tests::noise::Noise;
 use flightrec_tests::recovered::{Recovered, flightrec};
 use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
@@ -288,6 +289,35 @@ fn one_destroyed_page_anywhere_in_the_tail_costs_no_acknowledged_sample() {
         let missing = recovered.missing(acked);
         assert!(missing.len() <= 10, "page {page}: {} lost", missing.len());
         assert!(missing.iter().all(|(_, tick)| tick + 11 > acked.last().unwrap().1));
+    }
+}
+
+/// W3, 6.5: last words come last. However much logs say, and however large samples are, each
+/// acknowledged sample but those of the newest commit stands in two frames.
+#[test]
+fn logs_that_never_stop_endanger_no_sample() {
+    for width in [Width::Whole, Width::Loud] {
+        let mut run = Run::seconds(1, 400);
+        (run.width, run.talkative) = (width, true);
+        let world = World::new(MIB).then(&run);
+        let (image, acked) = (world.disk.durable(), &world.acked);
+        let whole = world.recovered();
+        assert_eq!(whole.missing(acked), []);
+        assert_eq!(whole.causes(), [""; 0]);
+        let keys = whole.messages.iter().map(|own| (own["tick"].as_u64(), own["text"].to_string()));
+        let distinct: std::collections::BTreeSet<_> = keys.collect();
+        assert!(distinct.len() > 100, "{} messages", distinct.len());
+        assert_eq!(distinct.len(), whole.messages.len(), "R9: copies are one message");
+        let newest = acked.last().unwrap().1;
+        let cut_tick = 60 + 400;
+        assert!(newest + 11 >= cut_tick, "{width:?}: {newest} of {cut_tick}");
+        let geometry = Geometry::for_size(MIB).unwrap();
+        for slot in 0..geometry.lane_slots * 2 {
+            let mut torn = image.clone();
+            torn.garble(usize::try_from(geometry.tail_start + slot).unwrap(), &mut Noise(7));
+            let missing = Recovered::of(&torn).missing(acked);
+            assert!(missing.iter().all(|(_, tick)| tick + 11 > newest), "{slot}: {missing:?}");
+        }
     }
 }
 

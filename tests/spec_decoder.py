@@ -73,6 +73,7 @@ class Run:
     run_id: bytes
     samples: dict = field(default_factory=dict)  # tick -> Sample
     events: dict = field(default_factory=dict)  # Event -> interval_ns; the key is R6, so copies fall together
+    messages: dict = field(default_factory=dict)  # key (R9) -> [count, interval_ns]
     newest_tail_seq: int = 0  # of its live tail frames, salvaged ones included
 
     def start_ns(self):
@@ -108,7 +109,7 @@ class Timeline:
         boot.ordinal = max(boot.ordinal, header.boot_ordinal)
         if header.area == TAIL:
             boot.tail_seq = max(boot.tail_seq, header.seq)
-        if not body.ticks and not body.events:
+        if not body.ticks and not body.events and not body.messages:
             return
         run = boot.runs.setdefault(header.run_id, Run(boot, header.run_id))
         if header.area == TAIL:
@@ -117,9 +118,13 @@ class Timeline:
             run.samples.setdefault(tick, Sample(tick, [])).copies.append(Copy(frame, index, vitals))
         for event in body.events:
             run.events.setdefault(event, header.interval_ns)
+        for key, count in body.messages:
+            known = run.messages.setdefault(key, [count, header.interval_ns])
+            known[0] = max(known[0], count)
 
     def order(self):  # V4
         for boot in self.boots.values():
+            boot.runs = {run_id: run for run_id, run in boot.runs.items() if run.samples or run.events}
             for run in boot.runs.values():
                 run.samples = dict(sorted(run.samples.items()))
                 for sample in run.samples.values():
@@ -139,16 +144,21 @@ class Timeline:
                 events = collections.defaultdict(list)
                 for event in sorted(run.events):
                     events[event.tick].append(event)
+                messages = collections.defaultdict(list)
+                for key in sorted(run.messages):
+                    messages[key[0]].append(key)
                 ticks = list(run.samples)
-                for tick in sorted(set(run.samples) | set(events)):
+                for tick in sorted(set(run.samples) | set(events) | set(messages)):
                     if tick in run.samples:
                         sample = run.samples[tick]
                         yield from gap_lines(before, sample, run, self.lap, self.window)
                         yield self.sample_line(run, sample)
                         before = sample, run
+                    nearest = ticks[max(bisect.bisect_right(ticks, tick) - 1, 0)] if ticks else None
                     for event in events[tick]:
-                        nearest = ticks[max(bisect.bisect_right(ticks, tick) - 1, 0)] if ticks else None
                         yield event_line(run, event, run.samples.get(nearest))
+                    for key in messages[tick]:
+                        yield message_line(run, key, run.samples.get(nearest))
         if self.differing:
             note(f"{self.differing} readings differ between copies of one sample")
 
@@ -302,6 +312,13 @@ def event_line(run, event, dated_by):
     return json_object([("event", json_object([
         ("kind", quote(name)), *moment(run, event.tick, time_ns, dated_by),
         ("args", json_object(args)), ("text", quote(event.text))]))])
+
+
+def message_line(run, key, dated_by):
+    (tick, severity, has_source, source, text), (count, interval_ns) = key, run.messages[key]
+    return json_object([("message", json_object([
+        *moment(run, tick, tick * interval_ns, dated_by), ("source", quote(source) if has_source else "null"),
+        ("severity", severity), ("count", count), ("text", quote(text))]))])
 
 
 # tail frames overlap, so the same few are wanted again and again; all of them decoded would not fit in memory

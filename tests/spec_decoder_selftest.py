@@ -238,7 +238,7 @@ def selftest_recording():
     wanted = {"load.1m": 0.36, "mem.total_bytes": 7 * 16384, "net.eth0.rx_bytes": 1024, "thermal.soc.celsius": -0.5,
               "series.900": 1, "series.901.eth0": 4}
     assert {name: sample["values"][name] for name in wanted} == wanted
-    assert sample["processes"] == [{"name": "sh", "pid": 42, "start_ticks": 4200,
+    assert sample["processes"] == [{"name": "sh", "pid": 42, "start_ticks": 4200, "unit": None,
                                     "values": {"process.user": 9, "process.rss_bytes": 3 * 16384}}]
     assert parsed[6]["values"]["load.1m"] == 0.35  # V3: the salvaged frame has the greater history seq
     assert parsed[1]["processes"] == [] and parsed[1]["clock"] == "redated"

@@ -439,7 +439,7 @@ class Body:
         header = frame.header
         data = frame.payload if header.codec == 0 else inflate(frame.payload, header.body_len)
         self.first_tick, self.last_tick = header.first_tick, header.last_tick
-        self.entities, self.ticks, self.groups, self.events = [MACHINE], [], [], []
+        self.entities, self.ticks, self.groups, self.events, self.messages = [MACHINE], [], [], [], []
         sections, cursor = {}, Cursor(data)
         while cursor.more():
             kind, length = cursor.varint(), cursor.varint()
@@ -526,13 +526,12 @@ class Body:
             text = cursor.string(MAX_TEXT)
             self.events.append(Event(tick, offset_ms, kind, args, text))
 
-    def parse_messages(self, cursor):  # 6.5: not part of the JSON lines, but a rule broken here breaks the frame
+    def parse_messages(self, cursor):  # 6.5
         for _ in range(cursor.varint(most=LIMITS["messages in a frame"])):
-            self.parse_tick(cursor)
-            cursor.varint(most=len(self.entities) - 1)
-            cursor.varint(most=7)
-            cursor.varint()
-            cursor.string(MAX_TEXT)
+            tick, source = self.parse_tick(cursor), cursor.varint(most=len(self.entities) - 1)
+            severity, count, text = cursor.varint(most=7), cursor.varint(), cursor.string(MAX_TEXT)
+            name = self.entities[source].name if source else None
+            self.messages.append(((tick, severity, name is not None, name or "", text), count))
 
     def readings(self, sample):
         """(entity, series, stored value) of one sample, in the order of groups and columns."""

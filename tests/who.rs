@@ -37,7 +37,7 @@ fn record(folder: &TempDir) -> PathBuf {
     let text = path.to_str().unwrap();
     let said = say(flightrecd(), ["create", text, "--size", "1MiB", "--force"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    let run = ["run", "--recording", text, "--interval", "100ms", "--commit", "1s", "--for", "8s"];
+    let run = ["run", "--recording", text, "--interval", "100ms", "--commit", "1s", "--for", "14s"];
     let said = say(flightrecd(), run);
     assert_eq!(said.code, Some(0), "{said:?}");
     path
@@ -103,6 +103,10 @@ fn the_culprit_is_named_with_its_unit() {
         assert!(unit["cpu_percent"].as_f64().unwrap() > 2.0, "{unit}");
         assert!(unit["memory_bytes"].as_f64().unwrap() > 500e6, "{unit}");
     }
+    let events = read(&path, &["events", "--kind", "process", "--format", "jsonl"]).out;
+    let told = events.lines().find(|line| line.contains(&format!("\"pid\":{pid},")));
+    assert!(told.is_some_and(|line| line.contains("culprit if=/dev/zero")), "{events}");
+
     let samples = read(&path, &["dump", "--boot", "all", "--format", "jsonl"]).out;
     let total = samples.lines().rev().find_map(|line| {
         let sample: Value = serde_json::from_str(line).unwrap();

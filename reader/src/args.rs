@@ -47,6 +47,8 @@ pub enum Command {
     Dump(Dump),
     /// Shows which processes and units used the machine at one moment.
     Top(Top),
+    /// Shows what logs said last, and how much each of them said.
+    Log(Log),
     /// Lists what happened: stops, alerts, kills, blocked processes, units that began and ended.
     Events(Events),
     /// Lists boots, and how each ended.
@@ -150,7 +152,7 @@ pub struct Show {
     /// Counters as growth per second.
     #[arg(long)]
     pub rates: bool,
-    /// So many processes and units that used most are named below the table; 0: none.
+    /// So many processes, units and logs that used or said most are named below the table; 0: none.
     #[arg(long, value_name = "N", default_value = "5")]
     pub top: usize,
     /// Zone.
@@ -215,6 +217,43 @@ pub struct Top {
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,
+}
+
+/// `flightrec log`.
+#[derive(Args, Debug)]
+pub struct Log {
+    /// Recording to read.
+    #[arg(default_value = DEFAULT_RECORDING, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which part.
+    #[command(flatten)]
+    pub window: WindowChoice,
+    /// Only sources with names like this; may repeat, `*` and `?` stand for anything.
+    #[arg(short = 'k', long, value_name = "GLOB")]
+    pub source: Vec<String>,
+    /// Only messages of this severity or worse: emerg, alert, crit, err, warning, notice, info,
+    /// debug, or 0 to 7.
+    #[arg(short = 'p', long, value_name = "SEVERITY", value_parser = parse_severity)]
+    pub priority: Option<u8>,
+    /// Form of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ListFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Zone.
+    #[command(flatten)]
+    pub zone: ZoneChoice,
+}
+
+/// Names of severities, as syslog numbers them.
+pub const SEVERITIES: [&str; 8] =
+    ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+fn parse_severity(text: &str) -> Result<u8, String> {
+    let named = (0_u8..).zip(SEVERITIES).find(|(_, name)| *name == text).map(|(number, _)| number);
+    let number = named.or_else(|| text.parse().ok().filter(|number| *number < 8));
+    number.ok_or_else(|| format!("a severity is one of {}, or 0 to 7", SEVERITIES.join(", ")))
 }
 
 /// `flightrec events`.

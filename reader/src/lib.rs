@@ -34,6 +34,7 @@ pub mod events;
 pub mod export;
 pub mod gap;
 pub mod holder;
+pub mod log;
 #[cfg(target_os = "linux")]
 pub mod mark;
 pub mod medium;
@@ -100,6 +101,7 @@ pub fn run(arguments: &args::Arguments, output: &mut Output<'_>) -> Result<Outco
         }
         Some(args::Command::Dump(wish)) => dump::run(wish, output),
         Some(args::Command::Top(wish)) => top::run(wish, output),
+        Some(args::Command::Log(wish)) => log::run(wish, output),
         Some(args::Command::Events(wish)) => events::run(wish, output),
         Some(args::Command::Boots(wish)) => boots::run(wish, output),
         Some(args::Command::Verify(wish)) => verify::run(wish, output),

@@ -1,4 +1,5 @@
-//! One run, sample by sample: the copies of each tick joined (V3), its events beside it.
+//! One run, sample by sample: the copies of each tick joined (V3), its events and messages beside
+//! it.
 //!
 //! Frames are decoded when their first tick comes up and dropped when their last one is past, so
 //! a week of samples takes no more memory than the few frames that overlap.
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use flightrec_format::event::{Event, EventKind};
+use flightrec_format::message::Message;
 use flightrec_format::place::Area;
 
 use crate::recover::{Decoded, Entities, Reading, Recover};
@@ -177,6 +179,26 @@ impl EventAt {
     }
 }
 
+/// What tells two messages apart (R9), in the order in which messages of a tick are told (9.6).
+pub type MessageKey = (u64, u8, Option<String>, String);
+
+/// A message and the sampling interval it counts in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MessageAt {
+    /// The message; its source is a number in [`Entities`].
+    pub message: Message,
+    /// Of the frame that told it.
+    pub interval_ns: u64,
+}
+
+impl MessageAt {
+    /// Boot time at which its tick was due.
+    #[must_use]
+    pub fn time_ns(&self) -> u128 {
+        u128::from(self.message.tick) * u128::from(self.interval_ns)
+    }
+}
+
 /// Walks the ticks `from ..= to` of one run.
 pub struct Merge {
     frames: Vec<Frame>,
@@ -186,6 +208,7 @@ pub struct Merge {
     active: Vec<SampleCopy>,
     /// Each with the slot of the frame that told it: of copies, the first in the file counts.
     events: BTreeMap<EventKey, (u64, EventAt)>,
+    messages: BTreeMap<MessageKey, MessageAt>,
 }
 
 impl Merge {
@@ -199,6 +222,7 @@ impl Merge {
             to,
             active: Vec::new(),
             events: BTreeMap::new(),
+            messages: BTreeMap::new(),
         }
     }
 
@@ -238,6 +262,31 @@ impl Merge {
         std::mem::replace(&mut self.events, later).into_values().map(|(_, event)| event).collect()
     }
 
+    /// Takes out the messages up to and with `tick`, in order.
+    pub fn messages_until(&mut self, tick: u64) -> Vec<MessageAt> {
+        let later = match tick.checked_add(1) {
+            Some(next) => self.messages.split_off(&(next, 0, None, String::new())),
+            None => BTreeMap::new(),
+        };
+        std::mem::replace(&mut self.messages, later).into_values().collect()
+    }
+
+    /// Copies of one message are one, with the greatest count (R9).
+    fn enter_messages(&mut self, decoded: &Decoded, entities: &Entities) {
+        for message in &decoded.messages {
+            if !(self.from..=self.to).contains(&message.tick) {
+                continue;
+            }
+            let source = entities.get(message.source).filter(|_| message.source > 0);
+            let source = source.map(|own| own.name.clone());
+            let key = (message.tick, message.severity, source, message.text.clone());
+            let interval_ns = decoded.header.interval_ns;
+            let told = MessageAt { message: message.clone(), interval_ns };
+            let own = self.messages.entry(key).or_insert(told);
+            own.message.count = own.message.count.max(message.count);
+        }
+    }
+
     fn enter(&mut self, frame: &Frame, recover: &mut Recover) {
         let Some(decoded) = recover.load(frame) else { return };
         for event in &decoded.events {
@@ -260,6 +309,7 @@ impl Merge {
                 }
             }
         }
+        self.enter_messages(&decoded, &recover.entities);
         let held: usize = self.active.iter().map(|(frame, _)| frame.size).sum();
         let first = decoded.ticks.partition_point(|tick| *tick < self.from);
         if decoded.ticks.get(first).is_some_and(|tick| *tick <= self.to)

@@ -1,10 +1,10 @@
-//! The timeline, played in order: gaps, samples, events, each dated (spec 9.6).
+//! The timeline, played in order: gaps, samples, events, messages, each dated (spec 9.6).
 //!
 //! One walk serves every view and export, so that none of them can see another order.
 
 use crate::date::{Dated, Dater};
 use crate::gap::{self, Gap, Stand};
-use crate::merge::EventAt;
+use crate::merge::{EventAt, Merge, MessageAt};
 use crate::outcome::Trouble;
 use crate::recover::Reading;
 use crate::timeline::Timeline;
@@ -54,6 +54,17 @@ pub struct EventItem {
     pub dated: Dated,
 }
 
+/// A message, dated.
+#[derive(Debug)]
+pub struct MessageItem {
+    /// Indices of boot and run.
+    pub at: (usize, usize),
+    /// The message.
+    pub told: MessageAt,
+    /// The date of the sample that dates it.
+    pub dated: Dated,
+}
+
 /// What is met on the way.
 #[derive(Debug)]
 pub enum Item<'a> {
@@ -63,6 +74,8 @@ pub enum Item<'a> {
     Sample(&'a Sample),
     /// An event.
     Event(&'a EventItem),
+    /// A message.
+    Message(&'a MessageItem),
 }
 
 /// What the walk saw besides.
@@ -136,17 +149,17 @@ impl Player<'_> {
         // What lies between this boot and the one before is no part of this one.
         let mut begun =
             !first || self.before.as_ref().is_none_or(|(before, _)| before.at.0 == part.boot);
-        let mut waiting: Vec<EventAt> = Vec::new();
+        let mut waiting: Vec<Told> = Vec::new();
         while let Some(sample) = merge.next(&mut self.timeline.recover) {
             let tick = sample.tick;
             let date = self.dater.date(self.timeline, at, &sample);
             let stand = Stand { at, sample };
             // Events of ticks before this sample, told where their tick belongs.
             if let Some(before) = tick.checked_sub(1) {
-                waiting.extend(merge.events_until(before));
+                waiting.extend(told_until(&mut merge, before));
             }
             for told in waiting.drain(..) {
-                self.event(part, at, told, dated.unwrap_or(date))?;
+                self.tell(part, at, told, dated.unwrap_or(date))?;
             }
             dated = Some(date);
             let time_ms = date.at(stand.sample.time_ns);
@@ -159,12 +172,12 @@ impl Player<'_> {
             }
             self.before = Some((stand, time_ms));
             begun = true;
-            for told in merge.events_until(tick) {
-                self.event(part, at, told, date)?;
+            for told in told_until(&mut merge, tick) {
+                self.tell(part, at, told, date)?;
             }
         }
-        for told in merge.events_until(u64::MAX) {
-            self.event(part, at, told, dated.unwrap_or_default())?;
+        for told in told_until(&mut merge, u64::MAX) {
+            self.tell(part, at, told, dated.unwrap_or_default())?;
         }
         // The window may end inside a gap, and what that gap swallowed was asked for too.
         if let Some(next) = part.to.checked_add(1)
@@ -212,13 +225,23 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn event(
+    fn tell(
         &mut self,
         part: &Part,
         at: (usize, usize),
-        told: EventAt,
+        told: Told,
         dated: Dated,
     ) -> Result<(), Trouble> {
+        let told = match told {
+            Told::Event(told) => told,
+            Told::Message(told) => {
+                let item = MessageItem { at, told, dated };
+                if part.holds(item.dated.at(item.told.time_ns())) {
+                    (self.visit)(self.timeline, Item::Message(&item))?;
+                }
+                return Ok(());
+            }
+        };
         let item = EventItem { at, told, dated };
         if !part.holds(item.dated.at(item.told.time_ns())) {
             return Ok(());
@@ -226,6 +249,24 @@ impl Player<'_> {
         self.seen.events += 1;
         (self.visit)(self.timeline, Item::Event(&item))
     }
+}
+
+/// What is told beside the samples.
+enum Told {
+    Event(EventAt),
+    Message(MessageAt),
+}
+
+/// Events and messages up to and with `tick`; of one tick the events first.
+fn told_until(merge: &mut Merge, tick: u64) -> Vec<Told> {
+    let events = merge.events_until(tick).into_iter().map(Told::Event);
+    let mut told: Vec<Told> = events.collect();
+    told.extend(merge.messages_until(tick).into_iter().map(Told::Message));
+    told.sort_by_key(|told| match told {
+        Told::Event(told) => told.event.tick,
+        Told::Message(told) => told.message.tick,
+    });
+    told
 }
 
 impl Part {

@@ -11,6 +11,7 @@ use flightrec_format::entity::{Entity, EntityKind, attribute};
 use flightrec_format::event::Event;
 use flightrec_format::frame::{Codec, HEADER_SIZE, Header};
 use flightrec_format::limits::SLOT_SIZE;
+use flightrec_format::message::Message;
 use flightrec_format::samples::{Group, Samples};
 
 use crate::recording::{Recording, offset_of};
@@ -223,6 +224,8 @@ pub struct Decoded {
     pub events: Vec<Event>,
     /// Its run facts.
     pub facts: Option<Vec<u8>>,
+    /// Its messages; their sources are numbers in [`Entities`].
+    pub messages: Vec<Message>,
     /// Numbers of its entities in [`Entities`], each with the one that it shares with all that are
     /// the same thing.
     entities: Vec<(usize, usize)>,
@@ -360,6 +363,11 @@ impl Recover {
         let numbers: Vec<usize> = numbers.collect();
         let entities: Vec<(usize, usize)> =
             numbers.into_iter().map(|number| (number, self.entities.same(number))).collect();
+        let mut messages = body.messages;
+        for message in &mut messages {
+            let listed = message.source.checked_sub(1).and_then(|listed| entities.get(listed));
+            message.source = listed.map_or(0, |(number, _)| *number);
+        }
         let mut sorted: Vec<usize> = entities.iter().map(|(_, same)| *same).collect();
         sorted.sort_unstable();
         let repeats = sorted.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
@@ -372,6 +380,7 @@ impl Recover {
             ticks: samples.ticks,
             events: body.events,
             facts: body.facts,
+            messages,
             entities,
             groups: samples.groups,
             repeats,

@@ -165,6 +165,8 @@ impl Shown {
                     let time_ns = event.told.time_ns();
                     (event.at, event.told.event.tick, time_ns, event.dated.at(time_ns))
                 }
+                // It stands in the frames of the samples around it.
+                Item::Message(_) => return Ok(()),
             };
             let ordinal = timeline.boots.get(at.0).map_or(0, |boot| boot.ordinal);
             let edge = || Edge { at, ordinal, tick, time_ns, time_ms };

@@ -70,7 +70,7 @@ impl Bench {
     fn new() -> Self {
         let layout = Layout::new(MACHINE, RANKS);
         let (sender, _) = report::channel();
-        let (census, sources) = Census::new(&layout, Roots::real(), 1_000_000_000, sender);
+        let (census, sources, _) = Census::new(&layout, Roots::real(), 1_000_000_000, sender);
         Self {
             census,
             sources,

@@ -1,7 +1,8 @@
 //! What a sample costs, beside what the kernel alone costs for it.
 //!
 //! The *floor* reads the same files through descriptors that are kept open, with as many `pread`
-//! calls into as large buffers, the empty one at the end included, and parses nothing. Rounds of
+//! calls into as large buffers, the empty one at the end included where we make it, and parses
+//! nothing. Rounds of
 //! samples and of the floor alternate in one thread of one process, so that the CPU time of the
 //! process is that of the thread. A third kind of round asks the clocks too, as a sample does.
 //!
@@ -24,16 +25,18 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flightrec_recorder::census::Census;
 use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_recorder::recorder::{ROW_BYTES, ROW_COUNT};
+use flightrec_recorder::report;
 use flightrec_recorder::rows::Rows;
-use flightrec_recorder::sample::Layout;
+use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::{Pain, Sampler};
 use flightrec_recorder::sources::{self, Lookout, MACHINE, RANKS, Roots};
 use flightrec_recorder::sys;
 
 /// The files of the sources, read and not looked at.
-struct Floor(Vec<(File, Vec<u8>)>);
+struct Floor(Vec<(File, Vec<u8>, bool)>);
 
 impl Floor {
     /// Every kernel file that this process holds open, which are those of the sources, but for
@@ -51,19 +54,26 @@ impl Floor {
             let text = std::fs::read(&path).unwrap();
             let room = (2 * text.len()).clamp(256, 256 << 10);
             println!("{:6} bytes  {}", text.len(), path.display());
-            files.push((File::open(&path).unwrap(), vec![0; room]));
+            // Those of processes and cgroups are short, and read by one call.
+            let once = path.starts_with("/sys/fs/cgroup")
+                || path.parent().is_some_and(|folder| folder.join("wchan").exists());
+            let room = if once { 2048 } else { room };
+            files.push((File::open(&path).unwrap(), vec![0; room], once));
         }
         Self(files)
     }
 
     fn read(&mut self) {
-        for (file, buffer) in &mut self.0 {
+        for (file, buffer, once) in &mut self.0 {
             let mut filled = 0;
             loop {
                 let got = file.read_at(&mut buffer[filled..], u64::try_from(filled).unwrap());
                 match got.unwrap() {
                     0 => break,
                     len => filled += len,
+                }
+                if *once {
+                    break;
                 }
             }
             black_box(&buffer[..filled]);
@@ -106,12 +116,26 @@ impl Bench {
         drop(others);
         println!("the slow thread holds open:");
         let look_floor = Floor::of_open_files(&before);
-        let before = descriptors();
-        let (sources, mut other) = sources::all(&layout, Roots::real(), interval_ns);
+        let mut not_ours = descriptors();
+        let (mut sources, mut other) = sources::all(&layout, Roots::real(), interval_ns);
         other.look();
         drop(other);
+        let (sender, _) = report::channel();
+        let before_census = descriptors();
+        let (mut census, own, _) = Census::new(&layout, Roots::real(), interval_ns, sender);
+        let of_census = descriptors().into_iter().filter(|own| !before_census.contains(own));
+        not_ours.extend(of_census);
+        sources.extend(own);
+        // Two rounds through the processes, until the seats are taken.
+        let mut sample = Sample::new(&layout);
+        for second in 0..200 {
+            census.look(SystemClock.boottime_ns() + second * 1_000_000_000);
+            for source in &mut sources {
+                source.read(&mut sample).unwrap_or_default();
+            }
+        }
         println!("the sampler holds open:");
-        let floor = Floor::of_open_files(&before);
+        let floor = Floor::of_open_files(&not_ours);
         let rows = Rows::new(&layout, ROW_BYTES, ROW_COUNT);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {

@@ -2,7 +2,8 @@
 //!
 //! *warn* asks for attention, *dying* for a commit every second. The triggers are simple: each
 //! looks at two samples. A grade is taken when its trigger held in three of the last five samples,
-//! and left after thirty calm ones, so that one slow write is no alarm.
+//! and left after thirty calm ones, so that one slow write is no alarm. A grave error of the kernel
+//! is a reason for some samples, and then not again for a while: some drivers never stop.
 
 /// Grades, in rising order.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -47,6 +48,8 @@ pub struct Vitals {
     pub iowait_percent: u64,
     /// Age of the unfinished commit, milliseconds.
     pub commit_stuck_ms: u64,
+    /// What goes wrong slowly ([`crate::trends`]).
+    pub trend: Option<&'static str>,
 }
 
 impl Vitals {
@@ -82,7 +85,10 @@ impl Vitals {
         if self.procs_blocked >= 4 && self.iowait_percent >= 50 {
             return (Grade::Warn, "tasks wait for the disk");
         }
-        (Grade::Calm, "calm")
+        match self.trend {
+            Some(trend) => (Grade::Warn, trend),
+            None => (Grade::Calm, "calm"),
+        }
     }
 }
 
@@ -103,7 +109,12 @@ pub struct Alert {
     grade: Grade,
     recent: [Grade; 5],
     below: u32,
+    /// Samples for which the last shock counts, and those until another one does.
+    shock: (u32, u32),
 }
+
+/// Samples for which a shock counts, and for which no other one does.
+const SHOCK_SAMPLES: (u32, u32) = (5, 600);
 
 /// Samples in a row that must call for less before a grade is left.
 const CALM_SAMPLES: u32 = 30;
@@ -115,9 +126,20 @@ impl Alert {
         self.grade
     }
 
+    /// The kernel told a grave error: this may be the end of a disk.
+    pub fn shock(&mut self) {
+        if self.shock.1 == 0 {
+            self.shock = SHOCK_SAMPLES;
+        }
+    }
+
     /// Takes the vitals of one more sample.
     pub fn observe(&mut self, vitals: &Vitals) -> Option<Change> {
-        let (now, why) = vitals.grade();
+        let (mut now, mut why) = vitals.grade();
+        if self.shock.0 > 0 && now < Grade::Dying {
+            (now, why) = (Grade::Dying, "a grave error of the kernel");
+        }
+        self.shock = (self.shock.0.saturating_sub(1), self.shock.1.saturating_sub(1));
         self.recent.rotate_right(1);
         if let Some(newest) = self.recent.first_mut() {
             *newest = now;
@@ -154,6 +176,7 @@ mod tests {
         procs_blocked: 0,
         iowait_percent: 0,
         commit_stuck_ms: 0,
+        trend: None,
     };
     const CALM: Vitals = Vitals { available: 50, ..DYING };
 
@@ -178,6 +201,18 @@ mod tests {
         }
         let change = alert.observe(&CALM).unwrap();
         assert_eq!((change.from, change.to), (Grade::Dying, Grade::Calm));
+    }
+
+    #[test]
+    fn a_driver_that_never_stops_complaining_is_an_alarm_now_and_then() {
+        let mut alert = Alert::default();
+        let mut dying = 0;
+        for _ in 0..1200 {
+            alert.shock();
+            alert.observe(&CALM);
+            dying += u32::from(alert.grade() == Grade::Dying);
+        }
+        assert!((60..100).contains(&dying), "{dying}");
     }
 
     #[test]

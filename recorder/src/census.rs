@@ -21,6 +21,7 @@ use crate::sources::{Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Un
 
 mod blocked;
 mod cgroup;
+mod cmdline;
 mod lifetimes;
 mod register;
 mod scan;
@@ -33,6 +34,7 @@ use scan::Scan;
 use seating::Seating;
 use top::Top;
 
+pub use cmdline::Cmdlines;
 pub use scan::SLICE;
 
 /// Time between two looks.
@@ -63,26 +65,28 @@ pub struct Census {
     units: Seating<UnitFiles>,
     cgroups: cgroup::Tree,
     lifetimes: Lifetimes,
+    asking: cmdline::Asking,
     machine: Page,
     sums: Page,
 }
 
 impl Census {
     /// Looks below `roots`; what happens goes to `reports`. Beside it the sources that read what it
-    /// finds, in their order.
+    /// finds, in their order, and what belongs on the slow thread.
     #[must_use]
     pub fn new(
         layout: &Layout,
         roots: Roots<'_>,
         interval_ns: u64,
         reports: SyncSender<Report>,
-    ) -> (Self, Vec<Box<dyn Source + Send>>) {
+    ) -> (Self, Vec<Box<dyn Source + Send>>, Cmdlines) {
         let stale = u32::try_from(STALE_NS / interval_ns.max(1)).unwrap_or(u32::MAX).max(1);
         let (processes, process_mail) = Processes::new(layout);
         let (units, unit_mail) = Units::new(layout);
         let (machine, machine_posted) =
             page("census", layout, EntityKind::MACHINE, MACHINE_SERIES, stale);
         let (sums, sums_posted) = page("census", layout, EntityKind::UNIT, SUM_SERIES, stale);
+        let (asking, cmdlines) = cmdline::cmdlines(roots.proc, reports.clone());
         let census = Self {
             scan: Scan::new(roots.proc, reports.clone()),
             top: Top::default(),
@@ -91,6 +95,7 @@ impl Census {
             units: Seating::new(unit_mail),
             cgroups: cgroup::Tree::new(roots.sys),
             lifetimes: Lifetimes::new(roots.sys, reports),
+            asking,
             machine,
             sums,
         };
@@ -101,7 +106,7 @@ impl Census {
             Box::new(sums_posted),
             Box::new(units),
         ];
-        (census, sources)
+        (census, sources, cmdlines)
     }
 
     /// Looks once.
@@ -134,7 +139,15 @@ impl Census {
             self.processes.want(of(key));
         }
         let scan = &mut self.scan;
-        self.processes.settle(NEWCOMERS, |newcomer| scan.open(newcomer));
+        let asking = &mut self.asking;
+        self.processes.settle(NEWCOMERS, |newcomer| {
+            let files = scan.open(newcomer)?;
+            // A thread of the kernel has neither.
+            if files.status.is_some() {
+                asking.ask((newcomer.pid, newcomer.start_ticks));
+            }
+            Some(files)
+        });
     }
 
     fn seat_units(&mut self) {

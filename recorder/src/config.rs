@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::units::{duration_ns, show_duration, show_size, size_bytes};
+use crate::words::Messages;
 
 /// How to record.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub commit_dying_ns: u64,
     /// Significant bits kept of each change of a reading (spec 7.1); 0: all.
     pub precision: u8,
+    /// How much of the messages of logs is recorded.
+    pub messages: Messages,
     /// Size of a recording that is created.
     pub size_bytes: u64,
     /// Priority, -20 to 19.
@@ -46,6 +49,7 @@ impl Default for Config {
             commit_is_given: false,
             commit_dying_ns: 1_000_000_000,
             precision: 0,
+            messages: Messages::Redacted,
             size_bytes: 64 << 20,
             nice: -20,
             lock_memory: true,
@@ -154,6 +158,17 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "messages",
+        allowed: "\"none\", \"hashes\" or \"redacted\"",
+        show: |config| quoted(config.messages.name()),
+        set: |config, value| {
+            let text: String = take(value)?;
+            config.messages =
+                Messages::named(&text).ok_or_else(|| format!("{text:?} is none of them"))?;
+            Ok(())
+        },
+    },
+    Key {
         name: "size",
         allowed: "\"1MiB\" to \"1024GiB\"",
         show: |config| quoted(&show_size(config.size_bytes)),
@@ -192,7 +207,8 @@ const KEYS: &[Key] = &[
 ];
 
 /// Part of every complaint about a key that we do not have.
-const KNOWN: &str = "recording, interval, commit, commit_dying, precision, size, nice, lock_memory";
+const KNOWN: &str =
+    "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory";
 
 impl Config {
     /// Reads the file for somebody who wants to know every mistake in it.

@@ -13,6 +13,7 @@ use flightrec_format::varint::Writer;
 use crate::events::Events;
 use crate::rows::{Cursor, Rows};
 use crate::sample::{Layout, Occupant};
+use crate::words::kept::Choice;
 
 mod groups;
 mod units;
@@ -33,6 +34,8 @@ pub struct Wanted<'a> {
     pub slots_end: usize,
     /// Whether events go in; without them a frame says that it was cut.
     pub with_events: bool,
+    /// Most bytes of messages of these ticks; the worst and newest go in (6.5).
+    pub words_len: usize,
 }
 
 /// A body that was written.
@@ -42,6 +45,8 @@ pub struct Encoded {
     pub body_len: usize,
     /// Tick of the last row in it.
     pub last_tick: u64,
+    /// About how many bytes of it are messages.
+    pub words_len: usize,
 }
 
 /// Why there is no body.
@@ -62,6 +67,7 @@ pub struct Encoder {
     order: Vec<usize>,
     modes: Vec<(Mode, u32)>,
     units: Units,
+    words: Choice,
 }
 
 /// Bytes of body that the recorder writes at most, well below the format's limit.
@@ -79,6 +85,7 @@ impl Encoder {
             order: Vec::with_capacity(columns_max / 4),
             modes: Vec::with_capacity(columns_max),
             units: Units::new(columns_max / 4),
+            words: Choice::new(),
         }
     }
 
@@ -109,6 +116,8 @@ impl Encoder {
         let columns_len: usize =
             self.modes.iter().map(|(_, len)| usize::try_from(*len).unwrap_or(usize::MAX)).sum();
 
+        let ticks = (wanted.first_tick, last_tick);
+        let words_len = self.words.choose(&events.words, ticks, wanted.words_len);
         let mut body = std::mem::take(&mut self.body);
         let written =
             self.write_sections(events, wanted, (head_len, columns_len, last_tick), &mut body);
@@ -122,7 +131,7 @@ impl Encoder {
                     columns_at,
                     &mut body,
                 );
-                Ok(Encoded { body_len, last_tick })
+                Ok(Encoded { body_len, last_tick, words_len })
             }
             None => Err(half),
         };
@@ -206,23 +215,32 @@ impl Encoder {
     ) -> Option<(usize, usize)> {
         let mut out = Writer::new(body);
         let mut side = Writer::new(&mut self.side);
-        let entity_count = self.groups.list.iter().filter(|group| group.slot != 0).count();
+        let groups = self.order.iter().filter_map(|&index| self.groups.list.get(index));
+        let named = groups.filter_map(|group| group.occupant.as_ref().map(|own| (group.kind, own)));
+        let names = named.clone().map(|(kind, own)| (kind, own.name.as_bytes()));
+        let strangers = self.words.find_strangers(&events.words, &names);
+        let entity_count = named.clone().count() + strangers.len();
         if entity_count > 0 {
-            self.units.list(&self.groups, &self.order);
-            let unit_count = self.units.extra.len();
-            side.number(u64::try_from(entity_count + unit_count).ok()?);
-            for &index in &self.order {
-                let group = self.groups.list.get(index)?;
-                if let Some(occupant) = &group.occupant {
-                    let unit = self.units.number_of(occupant.unit);
-                    write_occupant(&mut side, group.kind, occupant, unit);
-                }
+            self.units.list(&self.groups, &self.order, strangers.len());
+            side.number(u64::try_from(entity_count + self.units.extra.len()).ok()?);
+            for (kind, occupant) in named.clone() {
+                let unit = self.units.number_of(occupant.unit);
+                write_occupant(&mut side, kind, occupant, unit);
+            }
+            for name in strangers {
+                write_entity(&mut side, EntityKind::LOG, name.as_bytes(), &[]);
             }
             for unit in &self.units.extra {
                 write_entity(&mut side, EntityKind::UNIT, unit.as_bytes(), &[]);
             }
             let len = side.finish()?;
             write_section(&mut out, section::ENTITIES, self.side.get(..len)?);
+        }
+        if !self.words.is_empty() {
+            let mut side = Writer::new(&mut self.side);
+            self.words.write(&events.words, &mut side, wanted.first_tick, &names);
+            let len = side.finish()?;
+            write_section(&mut out, section::MESSAGES, self.side.get(..len)?);
         }
         if let Some(facts) = wanted.facts {
             write_section(&mut out, section::FACTS, facts);

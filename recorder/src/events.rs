@@ -1,7 +1,10 @@
-//! Events that wait to be sealed with their samples, in memory taken at start.
+//! Events that wait to be sealed with their samples, in memory taken at start; the messages of the
+//! logs beside them.
 
 use flightrec_format::event::{self, EventKind};
 use flightrec_format::varint::Writer;
+
+use crate::words::kept::Kept;
 
 /// Longest text of an event that the recorder writes, bytes.
 const TEXT_LEN_MAX: usize = 512;
@@ -27,13 +30,16 @@ pub struct Events {
     capacity: usize,
     dropped: u64,
     floor_tick: u64,
+    /// What logs said.
+    pub words: Kept,
 }
 
 impl Events {
     /// Room for `capacity` events.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { ring: Vec::with_capacity(capacity), capacity, dropped: 0, floor_tick: 0 }
+        let ring = Vec::with_capacity(capacity);
+        Self { ring, capacity, dropped: 0, floor_tick: 0, words: Kept::new() }
     }
 
     /// Adds an event of the sample `tick`. Events up to `sealed_tick` make room if there is none;
@@ -77,6 +83,15 @@ impl Events {
         // The owner's mark comes a second or two after others that happened later.
         let place = self.ring.partition_point(|other| other.tick <= tick);
         self.ring.insert(place, event);
+    }
+
+    /// Whether room for so many more events than one is left: what comes in storms leaves it to
+    /// those that come once.
+    #[must_use]
+    pub fn has_room(&self, spare: usize, sealed_tick: Option<u64>) -> bool {
+        let is_sealed = |event: &&Event| sealed_tick.is_some_and(|sealed| event.tick <= sealed);
+        let held = self.ring.len() - self.ring.iter().take_while(is_sealed).count();
+        held + spare < self.capacity
     }
 
     /// First tick whose events are all still here: no frame may begin before it (F4).

@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
 use crate::sys::StaticCompressor;
+use crate::words::kept::{SEALED_LEN_MAX, TAIL_LEN_MAX};
 
 /// Turns a body into a payload; `None` if it does not fit.
 pub trait Compressor {
@@ -144,11 +145,12 @@ impl<C: Compressor> FrameMaker<C> {
             rows.advance(&mut self.window, &mut self.step)?;
         }
         let (mut slots_end, mut with_events, mut with_facts) = (usize::MAX, true, true);
+        let mut words_len = TAIL_LEN_MAX;
         for tries in 0..2 * TRIES_MAX {
             let first_tick = rows.tick(self.window.row)?;
             let facts = facts.filter(|(_, tick)| with_facts && *tick >= first_tick);
             let facts = facts.map(|(bytes, _)| bytes);
-            let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events };
+            let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events, words_len };
             let encoded = self.encoder.encode(layout, rows, &self.window, events, wanted);
             let payload = encoded.ok().and_then(|encoded| {
                 let room = frame.get_mut(HEADER_SIZE..HEADER_SIZE + TAIL_PAYLOAD_MAX)?;
@@ -163,7 +165,10 @@ impl<C: Compressor> FrameMaker<C> {
                 let lengths = (codec, payload_len, encoded.body_len);
                 seal(Area::Tail, (stamp, berth), ticks, 1, flags, lengths, frame);
                 let first_row = self.window.row;
-                self.tail_density = payload_len * 1024 / rows.bytes_from(first_row).max(1);
+                // Messages are left out where they take room from samples; of theirs about half is
+                // left when compressed.
+                let samples_len = payload_len - (encoded.words_len / 2).min(payload_len / 2);
+                self.tail_density = samples_len * 1024 / rows.bytes_from(first_row).max(1);
                 return Some(Made { slots: 1, first_row, end_row, last_tick: ticks.1, cut });
             }
             if self.window.row < must_row {
@@ -173,6 +178,9 @@ impl<C: Compressor> FrameMaker<C> {
                 for _ in 0..drop {
                     rows.advance(&mut self.window, &mut self.step)?;
                 }
+            } else if words_len > 0 {
+                // Last words come last (W3): they stand in the history too.
+                words_len = 0;
             } else if facts.is_some() {
                 // They stand in the first frame of the run, and will in the history.
                 with_facts = false;
@@ -266,8 +274,8 @@ impl<C: Compressor> FrameMaker<C> {
     ) -> Result<PendingSeal, u64> {
         let first_row = self.sealed.row;
         let first_tick = rows.tick(first_row).ok_or(u64::MAX)?;
-        let (slots_end, with_events) = (usize::MAX, true);
-        let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events };
+        let (slots_end, with_events, words_len) = (usize::MAX, true, SEALED_LEN_MAX);
+        let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events, words_len };
         let encoded = self.encoder.encode(layout, rows, &self.sealed, events, wanted);
         let encoded = encoded.map_err(|too_much| match too_much {
             TooMuch::Rows(rows) => rows,

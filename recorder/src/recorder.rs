@@ -18,6 +18,7 @@ use crate::marks::Mark;
 use crate::report::Report;
 use crate::rows::Rows;
 use crate::sampler::{Pain, Sampler};
+use crate::words::Word;
 use crate::writer::Writer;
 
 mod writing;
@@ -70,6 +71,12 @@ const REPORTS_PER_TICK: usize = 4;
 const QUIET: [EventKind; 4] =
     [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS, EventKind::LINK];
 
+/// The kernel's errors, and worse: `err` of syslog.
+const GRAVE_SEVERITY: u8 = 3;
+
+/// Words of logs that are taken at one tick.
+const WORDS_AT_ONCE: usize = 16;
+
 /// A commit that takes longer is told as stuck.
 const STUCK_MS: u64 = 5000;
 
@@ -115,6 +122,7 @@ pub struct Recorder<C> {
     commit_interval_ns: u64,
     marks: Option<Receiver<Mark>>,
     reports: Option<Receiver<Report>>,
+    words: Option<Receiver<Word>>,
 }
 
 impl<C: Compressor> Recorder<C> {
@@ -156,6 +164,7 @@ impl<C: Compressor> Recorder<C> {
             commit_interval_ns,
             marks: None,
             reports: None,
+            words: None,
         }
     }
 
@@ -170,6 +179,13 @@ impl<C: Compressor> Recorder<C> {
     #[must_use]
     pub fn with_reports(mut self, reports: Receiver<Report>) -> Self {
         self.reports = Some(reports);
+        self
+    }
+
+    /// Takes what logs say from here.
+    #[must_use]
+    pub fn with_words(mut self, words: Receiver<Word>) -> Self {
+        self.words = Some(words);
         self
     }
 
@@ -295,6 +311,7 @@ impl<C: Compressor> Recorder<C> {
                 report.text(),
             );
         }
+        self.tell_words(tick);
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
@@ -332,6 +349,27 @@ impl<C: Compressor> Recorder<C> {
         let row = (open..=newest).rev().find(due).unwrap_or(open.min(newest));
         if let Some(tick) = self.rows.tick(row) {
             self.event_at(EventKind::MARK, (tick, said_ns), &[], mark.text());
+        }
+    }
+
+    /// What logs said since the last tick: messages to be kept, and events of the kernel. Of these
+    /// half the room is left to others.
+    fn tell_words(&mut self, tick: u64) {
+        for _ in 0..WORDS_AT_ONCE {
+            let Some(word) = self.words.as_ref().and_then(|words| words.try_recv().ok()) else {
+                return;
+            };
+            let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
+            if !word.event {
+                self.events.words.put(tick, &word, sealed);
+            } else if self.events.has_room(EVENT_COUNT / 2, sealed) {
+                if word.severity <= GRAVE_SEVERITY {
+                    self.alert.shock();
+                }
+                let severity = i64::from(word.severity);
+                let at = (tick, word.at_ns);
+                self.event_at(EventKind::KERNEL, at, &[severity], word.text.as_bytes());
+            }
         }
     }
 

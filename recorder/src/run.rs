@@ -15,6 +15,8 @@ use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
+use crate::journal::Journal;
+use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
 use crate::report;
@@ -24,6 +26,7 @@ use crate::sampler::Sampler;
 use crate::slow::{self, Slow};
 use crate::sources::{self, MACHINE, RANKS, Roots};
 use crate::sys::{self, StaticCompressor};
+use crate::words::Messages;
 use crate::writer::{AckLog, Opener, Writer};
 use crate::{facts, place, pstore};
 
@@ -52,6 +55,9 @@ pub struct RunOptions {
 
 /// Where the unit's `ExecStop=` leaves the manager's state: `stopping` when the machine goes down.
 const MANAGER_STATE: &str = "/run/flightrec/manager-state";
+
+/// Where journald keeps its files: those that last, and those in memory.
+const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
 /// Records until told to end.
 pub fn run(options: &RunOptions) -> Result<(), Error> {
@@ -161,21 +167,29 @@ fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
+    let (mut sources, mut lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
     let (sender, reports) = report::channel();
-    let (census, own) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
+    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
     sources.extend(own);
+    if config.messages == Messages::Redacted {
+        lookout.add(Box::new(cmdlines));
+    }
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);
     let slow = Slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
     let census = CensusThread::start(census, clock.clone(), census::PERIOD)
         .map_err(|error| no_thread(&error))?;
+    let (mut logs, heard) =
+        Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
+    logs.add(Box::new(Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]))));
+    sources.extend(heard.sources);
+    let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(marks).with_reports(reports);
+    let recorder = recorder.with_marks(marks).with_reports(reports).with_words(heard.words);
     // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
     if config.lock_memory {
         sys::lock_memory().ok();
@@ -183,7 +197,7 @@ fn record(
     let ended = recorder
         .run(reason_of)
         .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
-    drop((slow, census));
+    drop((slow, census, logs));
     ended
 }
 

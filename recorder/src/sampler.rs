@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::precision::Precision;
 use crate::sample::{Layout, Sample, SeriesNumber};
 use crate::sources::Source;
+use crate::trends::Trends;
 
 mod watched;
 
@@ -92,6 +93,7 @@ pub struct Sampler {
     notices: Vec<Notice>,
     vitals: Vitals,
     watched: Watched,
+    trends: Trends,
 }
 
 /// Readings of the last sample that the next one is compared with, before any rounding.
@@ -137,7 +139,7 @@ impl Sampler {
         let precision = Precision::new(&layout, precision_bits);
         let columns = Columns::new(&layout);
         let lost = vec![false; sources.len()].into_boxed_slice();
-        let watched = Watched::new(&layout);
+        let (watched, trends) = (Watched::new(&layout), Trends::new(&layout));
         let notices = Vec::with_capacity(sources.len() + watched.len() + 4);
         let (before, vitals) = (None, Vitals::default());
         Self {
@@ -152,6 +154,7 @@ impl Sampler {
             notices,
             vitals,
             watched,
+            trends,
         }
     }
 
@@ -269,6 +272,7 @@ impl Sampler {
             procs_blocked: blocked,
             iowait_percent: iowait_ms.saturating_mul(100) / elapsed_ms.max(1),
             commit_stuck_ms: pain.commit_stuck_ms,
+            trend: self.trends.observe(&self.sample, elapsed_ms),
         };
         let step_ms = now.offset_ms.saturating_sub(before.offset_ms);
         if step_ms.saturating_abs() >= CLOCK_STEP_MS {

@@ -26,9 +26,11 @@
 //! | `Links` | `/sys/class/net/X`, `/proc/net/{wireless,route,arp}` | 283 – 287 |
 //! | `Thermal` | `/sys/class/{thermal,hwmon}` | 260, 276 |
 //! | `Frequency` | `/sys/devices/system/cpu` | 261, 274, 275 |
-//! | `Power` | hwmon alarms, firmware flags, `/dev/kmsg`, the watchdog | 277 – 279, 289 |
+//! | `Power` | hwmon alarms, firmware flags, the watchdog | 277, 278, 289 |
 //! | `Storage` | `/sys/block/X/device` | 290 – 292 |
 //! | `Mounts` | `statvfs` of local file systems | 262, 280 – 282 |
+//!
+//! Logs have threads and a room of their own (`logs`): 240 – 243 and 279.
 
 mod discovery;
 mod disk;
@@ -102,6 +104,7 @@ pub const RANKS: &[Rank] = &[
     Rank { kind: EntityKind::CORE, slots: 8, series: looks::frequency::SERIES },
     Rank { kind: EntityKind::FS, slots: 8, series: looks::mounts::SERIES },
     Rank { kind: EntityKind::SWAP, slots: 4, series: swap::SERIES },
+    Rank { kind: EntityKind::LOG, slots: 8, series: crate::logs::SERIES },
     // Behind all others, and the first to be cut where a sample is too large (W6).
     Rank { kind: EntityKind::UNIT, slots: 8, series: units::SERIES },
     Rank { kind: EntityKind::PROCESS, slots: 12, series: processes::SERIES },
@@ -114,22 +117,20 @@ const DISK_SERIES: &[SeriesNumber] =
 /// What [`Net`] reads, then what `Links` does.
 const NET_SERIES: &[SeriesNumber] = &[160, 161, 162, 163, 164, 165, 166, 167, 283, 284, 285, 286];
 
-/// Where the kernel shows itself: `/proc`, `/sys` and `/dev` but for tests.
+/// Where the kernel shows itself: `/proc` and `/sys` but for tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Roots<'a> {
     /// `/proc`.
     pub proc: &'a Path,
     /// `/sys`.
     pub sys: &'a Path,
-    /// `/dev`.
-    pub dev: &'a Path,
 }
 
 impl Roots<'static> {
     /// Those of this machine.
     #[must_use]
     pub fn real() -> Self {
-        Self { proc: Path::new("/proc"), sys: Path::new("/sys"), dev: Path::new("/dev") }
+        Self { proc: Path::new("/proc"), sys: Path::new("/sys") }
     }
 }
 
@@ -141,13 +142,13 @@ pub fn all(
     roots: Roots<'_>,
     interval_ns: u64,
 ) -> (Vec<Box<dyn Source + Send>>, Lookout) {
-    let Roots { proc, sys, dev } = roots;
-    let stale = u32::try_from(STALE_NS / interval_ns.max(1)).unwrap_or(u32::MAX).max(1);
+    let Roots { proc, sys } = roots;
+    let stale = stale_reads(interval_ns);
     let (disk, discovery) = Disk::new(layout, sys);
     let (links, links_posted) = looks::links::Links::new(layout, proc, sys, stale);
     let (thermal, thermal_posted) = looks::thermal::Thermal::new(layout, sys, stale);
     let (frequency, frequency_posted) = looks::frequency::Frequency::new(layout, sys, stale);
-    let (power, power_posted) = looks::power::Power::new(layout, sys, dev, stale);
+    let (power, power_posted) = looks::power::Power::new(layout, sys, stale);
     let (storage, storage_posted) = looks::storage::Storage::new(layout, sys, stale);
     let (mounts, mounts_posted) = looks::mounts::Mounts::new(layout, proc, stale);
     let rounds = Arc::new(AtomicU32::new(0));
@@ -194,6 +195,11 @@ pub fn all(
 /// Readings of the slow thread that are older than this are left out.
 const STALE_NS: u64 = 30_000_000_000;
 
+/// After how many reads without news a page is not believed any more.
+pub(crate) fn stale_reads(interval_ns: u64) -> u32 {
+    u32::try_from(STALE_NS / interval_ns.max(1)).unwrap_or(u32::MAX).max(1)
+}
+
 /// Everything that is looked at on the slow thread.
 pub struct Lookout {
     looks: Vec<Box<dyn Look>>,
@@ -207,6 +213,11 @@ impl std::fmt::Debug for Lookout {
 }
 
 impl Lookout {
+    /// One more, behind all others.
+    pub fn add(&mut self, look: Box<dyn Look>) {
+        self.looks.push(look);
+    }
+
     /// Looks at everything once. May block.
     pub fn look(&mut self) {
         for look in &mut self.looks {

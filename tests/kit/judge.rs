@@ -315,7 +315,7 @@ fn names(observed: &Observed, (run, tick): Key) -> bool {
                     last_of_run = Some(sample.tick);
                 }
             }
-            Entry::Event(..) => {}
+            Entry::Event(..) | Entry::Message(..) => {}
         }
     }
     // At the end of a run what is gone has no gap; the reader counts it (V7).

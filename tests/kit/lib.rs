@@ -15,6 +15,7 @@ pub mod example;
 pub mod explore;
 pub mod fake_proc;
 pub mod image;
+pub mod journald;
 pub mod judge;
 pub mod kernel;
 pub mod ledger;

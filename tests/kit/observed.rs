@@ -40,6 +40,8 @@ pub enum Entry {
     Gap(Cause),
     /// An event: number of its run, tick, kind and arguments.
     Event(u64, u64, EventKind, Vec<i64>),
+    /// Run, tick and text of a message.
+    Message(u64, u64, String),
 }
 
 /// Everything that was read back from an image.
@@ -119,6 +121,10 @@ fn entry(timeline: &Timeline, item: &Item<'_>) -> Entry {
     };
     match item {
         Item::Gap(gap) => Entry::Gap(gap.cause),
+        Item::Message(message) => {
+            let told = &message.told.message;
+            Entry::Message(number(message.at), told.tick, told.text.clone())
+        }
         Item::Event(event) => {
             let told = &event.told.event;
             Entry::Event(number(event.at), told.tick, told.kind, told.arguments.clone())

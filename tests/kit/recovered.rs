@@ -21,6 +21,8 @@ pub struct Recovered {
     pub lines: Vec<Value>,
     /// Events in their order.
     pub events: Vec<Value>,
+    /// Messages in their order.
+    pub messages: Vec<Value>,
     /// Gaps in their order.
     pub gaps: Vec<Value>,
 }
@@ -50,6 +52,8 @@ impl Recovered {
                 recovered.gaps.push(gap.clone());
             } else if let Some(event) = value.get("event") {
                 recovered.events.push(event.clone());
+            } else if let Some(message) = value.get("message") {
+                recovered.messages.push(message.clone());
             } else {
                 let run = run_number(&value);
                 let tick = value["tick"].as_u64().expect("a tick");

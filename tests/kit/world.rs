@@ -4,6 +4,7 @@
 //! every reading of each, and which of them were acknowledged, so that recovery is compared with
 //! what went in and not with our own decoder.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use flightrec_format::facts::{RunFacts, facts_crc};
@@ -13,12 +14,16 @@ use flightrec_recorder::disk::Disk;
 use flightrec_recorder::frames::Compressor;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
+use flightrec_recorder::sample::Sample;
 use flightrec_recorder::sampler::Sampler;
+use flightrec_recorder::sources::Source;
 use flightrec_recorder::sys::StaticCompressor;
+use flightrec_recorder::words::{Text, Word, short_name};
 use flightrec_recorder::writer::{Opener, Writer};
 
 use crate::image::Image;
 use crate::kernel::{FakeKernel, Made, MadeList, Width};
+use crate::noise::Noise;
 use crate::sim_clock::{SECOND_NS, SimClock};
 use crate::sim_disk::SimDisk;
 
@@ -54,6 +59,8 @@ pub struct Run {
     pub oom_kills: Vec<u64>,
     /// What the kernel of an earlier boot left behind.
     pub last_words: Vec<String>,
+    /// Whether its logs never stop: new messages at each tick, as long as they can be.
+    pub talkative: bool,
     /// Which readings there are.
     pub width: Width,
     /// Whether every reading is kept for comparison, or `cpu.user` alone.
@@ -75,6 +82,7 @@ impl Run {
             dying_from_ns: None,
             oom_kills: Vec::new(),
             last_words: Vec::new(),
+            talkative: false,
             width: Width::Whole,
             compare_readings: false,
         }
@@ -213,7 +221,12 @@ pub fn record_through<C: Compressor>(
     let made = MadeList::default();
     let layout = run.width.layout();
     let kernel = FakeKernel::new(run, &layout, clock.clone(), made.clone());
-    let sampler = Sampler::new(layout, vec![Box::new(kernel)], run.precision, clock.clone());
+    let (to, words) = sync_channel(32);
+    let mut sources: Vec<Box<dyn Source + Send>> = vec![Box::new(kernel)];
+    if run.talkative {
+        sources.push(Box::new(Chatter(Noise(run.number), to)));
+    }
+    let sampler = Sampler::new(layout, sources, run.precision, clock.clone());
     let plan = Plan {
         interval_ns: run.interval_ns,
         commit_ns: run.commit_ns,
@@ -231,7 +244,8 @@ pub fn record_through<C: Compressor>(
     };
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     let here: Arc<dyn Clock> = clock.clone();
-    tale.ended = Recorder::new(plan, here, sampler, writer, compressor).run(move |_| reason).ok();
+    let recorder = Recorder::new(plan, here, sampler, writer, compressor).with_words(words);
+    tale.ended = recorder.run(move |_| reason).ok();
     let cut = run.end == End::Cut;
     tale.ended_ns = if cut { end_ns } else { clock.boottime_ns() };
     let in_time = |at_ns: u64| !cut || at_ns <= end_ns;
@@ -241,6 +255,36 @@ pub fn record_through<C: Compressor>(
     tale.made.retain(|made| in_time(made.at_ns));
     round_changes(&mut tale.made, run.precision);
     tale
+}
+
+/// Logs that never stop: at each tick four errors that nobody has said before, of letters that do
+/// not compress well.
+struct Chatter(Noise, SyncSender<Word>);
+
+impl Source for Chatter {
+    fn name(&self) -> &'static str {
+        "chatter"
+    }
+
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        for number in 0..4 {
+            let mut text = Text::default();
+            while text.push(&format!("{:016x}", self.0.draw())) {}
+            let source = short_name(format!("/var/log/app{number}.log").as_bytes());
+            let word = Word {
+                event: false,
+                at_ns: 0,
+                source,
+                severity: 3,
+                count: sample.tick,
+                id: self.0.draw(),
+                text,
+            };
+            // The recorder takes them at each tick.
+            self.1.try_send(word).ok();
+        }
+        Ok(())
+    }
 }
 
 /// Series that the option *precision* leaves alone (spec 7.1), of those that a narrow kernel has.

@@ -109,9 +109,9 @@ pub(super) struct Read {
 
 impl Eyes {
     pub(super) fn on(root: &Path) -> Self {
-        let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| root.join(name));
+        let [proc, sys] = ["proc", "sys"].map(|name| root.join(name));
         let layout = Width::Whole.layout();
-        let roots = Roots { proc: &proc, sys: &sys, dev: &dev };
+        let roots = Roots { proc: &proc, sys: &sys };
         let (sources, mut lookout) = sources::all(&layout, roots, 1_000_000_000);
         lookout.look();
         let sample = Sample::new(&layout);

@@ -99,8 +99,8 @@ fn a_counter_that_wraps_has_no_rate_for_one_sample_and_no_spike() {
     let step = 8192;
     let folder = at(0).unpack();
     let layout = Width::Whole.layout();
-    let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| folder.path().join(name));
-    let roots = Roots { proc: &proc, sys: &sys, dev: &dev };
+    let [proc, sys] = ["proc", "sys"].map(|name| folder.path().join(name));
+    let roots = Roots { proc: &proc, sys: &sys };
     let (mut sources, _) = sources::all(&layout, roots, SECOND_NS);
     sources.insert(0, Box::new(Growing { root: folder.path().to_owned(), step }));
     let clock = Arc::new(SimClock::new(BEGIN_NS, 1_795_333_133_000_000_000, true));

@@ -5,6 +5,7 @@ use crate::args::Show;
 use crate::date::Dated;
 use crate::dump::{as_sample, gone_in, introductions, losses};
 use crate::gap::{Cause, Gap};
+use crate::log::Rates;
 use crate::outcome::Trouble;
 use crate::play::{Item, Sample, Seen, play};
 use crate::scan::Scan;
@@ -76,6 +77,7 @@ pub(super) fn show(
         hidden_gaps: Vec::new(),
         titled: false,
         usage: Usage::default(),
+        rates: Rates::default(),
         top: if wish.series.is_empty() { wish.top } else { 0 },
     };
     let seen = play(timeline, &window.parts, &mut |timeline, item| table.item(timeline, &item))?;
@@ -112,7 +114,8 @@ struct Table<'a, 'b> {
     hidden_gaps: Vec<Cause>,
     titled: bool,
     usage: Usage,
-    /// Processes, and units, that are named below the table.
+    rates: Rates,
+    /// Processes, units and logs that are named below the table.
     top: usize,
 }
 
@@ -123,6 +126,7 @@ impl Table<'_, '_> {
                 self.enter(sample.stand.at.0)?;
                 if self.top > 0 {
                     self.usage.take(timeline, sample);
+                    self.rates.take(timeline, sample, |_| true);
                 }
                 self.sample(timeline, sample)
             }
@@ -142,6 +146,8 @@ impl Table<'_, '_> {
                 self.print(&line, if is_grave(&event.told) { "31" } else { "" })
             }
             Item::Gap(gap) => self.gap(gap),
+            // What logs said has no place between figures.
+            Item::Message(_) => Ok(()),
         }
     }
 
@@ -239,12 +245,13 @@ impl Table<'_, '_> {
 
     /// Who used most in the window.
     fn who(&mut self, timeline: &Timeline) -> Result<(), Trouble> {
-        let lines = usage::lines(&self.usage, timeline, self.top, Span::Stretch);
+        let mut lines = usage::lines(&self.usage, timeline, self.top, Span::Stretch);
+        lines.extend(self.rates.lines(self.top));
         if lines.is_empty() {
             return Ok(());
         }
         self.print("", "")?;
-        self.print("who used most, while it was among the busiest (cpu% of one core)", "1")?;
+        self.print("who used and said most, while among the busiest (cpu% of one core)", "1")?;
         lines.iter().try_for_each(|line| self.print(line, ""))
     }
 

@@ -4,7 +4,7 @@ use flightrec_format::entity::EntityKind;
 
 use crate::date::Dated;
 use crate::gap::Gap;
-use crate::play::{EventItem, Item, Sample};
+use crate::play::{EventItem, Item, MessageItem, Sample};
 use crate::recover::Reading;
 use crate::timeline::Timeline;
 use crate::values::{Names, Rates, is_counter, is_odd, write_value};
@@ -70,6 +70,7 @@ impl Objects {
             Item::Gap(gap) => write_gap(out, timeline, gap),
             Item::Sample(sample) => self.sample(out, timeline, sample),
             Item::Event(event) => write_event(out, timeline, event),
+            Item::Message(message) => write_message(out, timeline, message),
         }
     }
 
@@ -236,6 +237,21 @@ pub fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem) {
     }
     out.push_str("},\"text\":");
     quote(out, &event.text);
+    out.push_str("}}");
+}
+
+/// A message as an object (9.6).
+pub fn write_message(out: &mut String, timeline: &Timeline, item: &MessageItem) {
+    let message = &item.told.message;
+    out.push_str("{\"message\":{");
+    moment(out, timeline, item.at, message.tick, item.told.time_ns(), &item.dated);
+    out.push_str(",\"source\":");
+    match timeline.recover.entities.get(message.source).filter(|_| message.source > 0) {
+        Some(entity) => quote(out, &entity.name),
+        None => out.push_str("null"),
+    }
+    put!(out, ",\"severity\":{},\"count\":{},\"text\":", message.severity, message.count);
+    quote(out, &message.text);
     out.push_str("}}");
 }
 

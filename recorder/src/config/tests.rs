@@ -28,11 +28,14 @@ fn every_key_takes_its_default() {
 #[test]
 fn given_values_are_taken() {
     let text = "interval = \"100ms\"\ncommit = \"2m\"\nprecision = 5\nnice = 3\n\
-        recording = \"/dev/mmcblk1p3\"\nsize = \"8MiB\"\nlock_memory = false\n";
+        recording = \"/dev/mmcblk1p3\"\nsize = \"8MiB\"\nlock_memory = false\n\
+        messages = \"hashes\"\n";
     let config = Config::check(text).unwrap();
     assert_eq!(config.interval_ns, 100 * MS);
     assert_eq!((config.commit_ns, config.commit_dying_ns), (2 * MINUTE, 1000 * MS));
     assert_eq!((config.precision, config.nice, config.lock_memory), (5, 3, false));
+    assert_eq!(config.messages, Messages::Hashes);
+    assert_eq!(complaints("messages = \"all\"").len(), 1);
     assert_eq!((config.size_bytes, config.recording), (8 << 20, "/dev/mmcblk1p3".into()));
 }
 
@@ -54,7 +57,7 @@ fn every_mistake_is_told() {
 line 1: interval: invalid type: integer `5`, expected a string; allowed: \"10ms\" to \"60s\" in whole milliseconds; default: \"1s\"
 line 2: precision: 1 is out of range; allowed: 0 (exact), or 2 to 12 significant bits of a change; default: 0
 line 3: lock_memory: invalid type: string \"yes\", expected a boolean; allowed: true or false; default: true
-line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, size, nice, lock_memory
+line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory
 line 5: size: \"64MB\" is not a size such as \"64MiB\" or \"1GiB\"; allowed: \"1MiB\" to \"1024GiB\"; default: \"64MiB\"
 line 6: commit: \"11m\" is out of range; allowed: \"10ms\" to \"10m\", not below interval; default: \"10s\"
 line 7: nice: -21 is out of range; allowed: -20 to 19; default: -20

@@ -23,9 +23,9 @@ impl Units {
         Self { own, extra, listed: 0 }
     }
 
-    /// Finds the units of the groups in `order`. Those without room have no number: their
-    /// processes are shown without them.
-    pub(super) fn list(&mut self, groups: &Groups, order: &[usize]) {
+    /// Finds the units of the groups in `order`, behind which `others` are listed before them. Those
+    /// without room have no number: their processes are shown without them.
+    pub(super) fn list(&mut self, groups: &Groups, order: &[usize], others: usize) {
         self.own.clear();
         self.extra.clear();
         let groups = || order.iter().filter_map(|&index| groups.list.get(index));
@@ -48,6 +48,7 @@ impl Units {
                 self.extra.push(process.unit);
             }
         }
+        self.listed += u64::try_from(others).unwrap_or(0);
     }
 
     /// The number of a unit; `None` for none.

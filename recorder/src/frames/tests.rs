@@ -1,6 +1,7 @@
 use super::*;
 use crate::sample::Sample;
 use crate::sources::{MACHINE, RANKS};
+use crate::words::{Text, Word, short_name};
 use flightrec_format::event::EventKind;
 
 /// The worst compressor: nothing gets shorter.
@@ -12,7 +13,7 @@ impl Compressor for Nothing {
     }
 }
 
-/// W6: facts of the greatest length, events without end, samples that do not compress: whatever is
+/// W6: facts of the greatest length, events and messages without end, samples that do not compress: whatever is
 /// asked for, there is a frame, and the newest sample is in it.
 #[test]
 fn there_is_always_a_tail_frame_with_the_newest_sample() {
@@ -34,6 +35,14 @@ fn there_is_always_a_tail_frame_with_the_newest_sample() {
         assert!(rows.push(&sample, maker.needed_row()));
         for _ in 0..tick % 30 {
             events.push(EventKind::MARK, (tick, 0), &[], &[b'x'; 200], Some(tick - 1));
+        }
+        for id in 0..tick % 7 {
+            let mut text = Text::default();
+            while text.push("of a log ") {}
+            let source = short_name(format!("journal:{id}.service").as_bytes());
+            let word =
+                Word { event: false, at_ns: 0, source, severity: 3, count: 1, id: tick + id, text };
+            events.words.put(tick, &word, Some(tick - 1));
         }
         let records = (&layout, &rows, &events);
         let must_row = rows.next().saturating_sub(20);

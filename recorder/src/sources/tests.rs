@@ -11,8 +11,8 @@ fn catalogue() -> BTreeSet<(SeriesNumber, String)> {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         Some((cells.get(1)?.parse().ok()?, (*cells.get(6)?).to_owned()))
     });
-    // Those of logs come next; the others are too dear to ask for.
-    let is_left_out = |number: &SeriesNumber| matches!(number, 223..=225 | 228 | 240..=259);
+    // Too dear to ask for.
+    let is_left_out = |number: &SeriesNumber| matches!(number, 223..=225 | 228);
     rows.filter(|(number, _)| !is_left_out(number)).collect()
 }
 
@@ -28,6 +28,7 @@ fn the_columns_are_those_of_the_catalogue() {
         EntityKind::FS => "fs",
         EntityKind::UNIT => "unit",
         EntityKind::PROCESS => "process",
+        EntityKind::LOG => "log",
         _ => "swap",
     };
     for rank in RANKS {

@@ -85,11 +85,10 @@ fn frequency_power_and_wear_are_read() {
     assert_eq!(core("0"), [Some(600), Some(1500), Some(12)]);
     assert_eq!(core("4"), [Some(1416), Some(2016), None]);
 
-    put(board.path(), "kmsg", b"");
-    let (mut look, mut posted) = power::Power::new(&layout(), board.path(), board.path(), STALE);
+    let (mut look, mut posted) = power::Power::new(&layout(), board.path(), STALE);
     let sample = after(&mut look, &mut [&mut posted]);
-    let told = [277, 278, 279, 289].map(|series| reading(&sample, series));
-    assert_eq!(told, [Some(1), Some(0x50005), Some(0), Some(1)]);
+    let told = [277, 278, 289].map(|series| reading(&sample, series));
+    assert_eq!(told, [Some(1), Some(0x50005), Some(1)]);
 
     let (mut look, mut posted) = storage::Storage::new(&layout(), board.path(), STALE);
     look.look();
@@ -110,28 +109,9 @@ fn a_board_without_sensors_has_no_readings() {
     let sample = after(&mut thermal, &mut [&mut heat, &mut cooling]);
     assert!(seated(&sample).is_empty());
     assert_eq!(reading(&sample, 276), None);
-    let (mut look, mut posted) = power::Power::new(&layout(), root, root, STALE);
+    let (mut look, mut posted) = power::Power::new(&layout(), root, STALE);
     let sample = after(&mut look, &mut [&mut posted]);
-    assert_eq!([277, 278, 279, 289].map(|series| reading(&sample, series)), [None; 4]);
-}
-
-/// Only the kernel's own words count: whoever writes to `/dev/kmsg` has another facility.
-#[test]
-fn lines_of_the_kernel_about_undervoltage_are_counted() {
-    let board = tree(&[("kmsg", "4,812,5118204,-;hwmon hwmon1: Undervoltage detected!\n")]);
-    let (mut look, mut posted) = power::Power::new(&layout(), board.path(), board.path(), STALE);
-    assert_eq!(reading(&after(&mut look, &mut [&mut posted]), 279), Some(1));
-    for (line, count) in [
-        ("1,9,5,-;Under-voltage detected! (0x00050005)\n", 1),
-        ("12,9,5,-;a user says: Under-voltage detected!\n", 0),
-        ("6,9,5,-;usb 1-1: new device\n", 0),
-        ("", 0),
-    ] {
-        put(board.path(), "kmsg", line.as_bytes());
-        let (mut look, mut posted) =
-            power::Power::new(&layout(), board.path(), board.path(), STALE);
-        assert_eq!(reading(&after(&mut look, &mut [&mut posted]), 279), Some(count), "{line}");
-    }
+    assert_eq!([277, 278, 289].map(|series| reading(&sample, series)), [None; 3]);
 }
 
 const NET_DEV: &str = "Inter-|\n face |\n  eth0: 1 2 0 0 0 0 0 0 9 8 0 0 0 0 0 0\n \
@@ -219,7 +199,7 @@ fn look_at_all(proc_root: &Path, sys: &Path) {
     let (mut links, posted) = links::Links::new(&layout, proc_root, sys, STALE);
     let (mut thermal, heat) = thermal::Thermal::new(&layout, sys, STALE);
     let (mut frequency, mhz) = frequency::Frequency::new(&layout, sys, STALE);
-    let (mut power, volts) = power::Power::new(&layout, sys, sys, STALE);
+    let (mut power, volts) = power::Power::new(&layout, sys, STALE);
     let (mut storage, wear) = storage::Storage::new(&layout, sys, STALE);
     let looks: [&mut dyn Look; 5] =
         [&mut links, &mut thermal, &mut frequency, &mut power, &mut storage];
