@@ -7,6 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -182,6 +183,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let (sender, reports) = report::channel();
     let (census, own) = Census::new(&layout, Roots::real(), 10_000_000, sender);
     sources.extend(own);
+    let discovery = discovery.with(census.questions(Path::new("/")));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.

@@ -165,6 +165,7 @@ fn record(
     let (sender, reports) = report::channel();
     let (census, own) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
     sources.extend(own);
+    let lookout = lookout.with(census.questions(Path::new("/")));
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);

@@ -207,6 +207,13 @@ impl std::fmt::Debug for Lookout {
 }
 
 impl Lookout {
+    /// Looks at something more.
+    #[must_use]
+    pub fn with(mut self, look: Box<dyn Look>) -> Self {
+        self.looks.push(look);
+        self
+    }
+
     /// Looks at everything once. May block.
     pub fn look(&mut self) {
         for look in &mut self.looks {
