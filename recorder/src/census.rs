@@ -8,6 +8,7 @@
 //! may wait for it, nor the slow thread's, which a dead driver may keep for hours. It never touches
 //! a disk, nor a file that takes a lock of a process's memory.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
 use crate::report::Report;
+use crate::restart::{Answers, Book};
 use crate::sample::{Layout, Occupant};
-use crate::sources::{Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Units, page};
+use crate::sources::{Look, Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Units, page};
 
 mod blocked;
 mod cgroup;
@@ -66,6 +68,7 @@ pub struct Census {
     cgroups: cgroup::Tree,
     lifetimes: Lifetimes,
     asking: cmdline::Asking,
+    restarts: Arc<Book>,
     machine: Page,
     sums: Page,
 }
@@ -96,6 +99,7 @@ impl Census {
             cgroups: cgroup::Tree::new(roots.sys),
             lifetimes: Lifetimes::new(roots.sys, reports),
             asking,
+            restarts: Book::new(),
             machine,
             sums,
         };
@@ -107,6 +111,12 @@ impl Census {
             Box::new(units),
         ];
         (census, sources, cmdlines)
+    }
+
+    /// What the slow thread has to look up for it, below `root`.
+    #[must_use]
+    pub fn questions(&self, root: &Path) -> Box<dyn Look> {
+        Box::new(Answers::new(Arc::clone(&self.restarts), root))
     }
 
     /// Looks once.
@@ -180,6 +190,16 @@ impl Census {
             }
             newcomer.memory_max_bytes = memory_max_bytes;
             Some(files)
+        });
+        self.units.tell_anew(|unit| {
+            if unit.restart > 0 {
+                return false;
+            }
+            let known = register.iter().find(|(_, known)| known.name == unit.name);
+            let is_service = known.is_some_and(|(_, known)| cgroup::is_of_system(known.path()));
+            let code = is_service.then(|| self.restarts.code_of(unit.name)).flatten();
+            unit.restart = code.unwrap_or(0);
+            code.is_some()
         });
     }
 
