@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_file_of_noise_says_nothing() {
-        let noise: Vec<u8> = (0..60_000_u32).map(|n| n.wrapping_mul(2_654_435_761) as u8).collect();
+        let noise: Vec<u8> =
+            (0..15_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         assert_eq!(restart_in(&noise), None);
         assert_eq!(template_of(b"@"), Some(EntityName::new(b"@.service")));
     }
