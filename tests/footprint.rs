@@ -7,6 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -161,7 +162,7 @@ impl Source for Scare {
 struct Storm(Arc<AtomicBool>, std::thread::JoinHandle<u64>);
 
 impl Storm {
-    fn start(path: &std::path::Path) -> Self {
+    fn start(path: &Path) -> Self {
         use std::io::Write;
         let mut file = std::fs::File::create(path).unwrap();
         let over = Arc::new(AtomicBool::new(false));
@@ -226,6 +227,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let (census, own, cmdlines) = Census::new(&layout, Roots::real(), 10_000_000, sender);
     sources.extend(own);
     discovery.add(Box::new(cmdlines));
+    discovery.add(census.questions(Path::new("/")));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.

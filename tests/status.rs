@@ -62,7 +62,9 @@ fn a_recorder_at_work_is_seen_with_the_age_of_its_newest_sample() {
 
     let process = &seen["process"];
     assert_eq!(process["pid"], recorder.0.id(), "{seen}");
-    assert!(process["resident_bytes"].as_u64().unwrap() > 0 && process["threads"] == 3, "{seen}");
+    assert!(process["resident_bytes"].as_u64().unwrap() > 0, "{seen}");
+    // Sampler, writer, slow, census; and what reads logs, as far as there are any.
+    assert!((4..=6).contains(&process["threads"].as_u64().unwrap()), "{seen}");
     assert!(text.contains("a sample each 100 ms, a commit each 1 s while calm"), "{text}");
 
     // One that hangs is seen as such: its own bound would be a lie.

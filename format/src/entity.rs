@@ -40,6 +40,8 @@ pub mod attribute {
     pub const UNIT: u64 = 3;
     /// Most memory that a unit may take, bytes; absent: no limit.
     pub const MEMORY_MAX_BYTES: u64 = 4;
+    /// What systemd does when the process of a unit ends: a code; absent: not known.
+    pub const RESTART: u64 = 5;
 }
 
 /// A name that fits a fixed place; longer ones are cut at 63 bytes.

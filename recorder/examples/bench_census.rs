@@ -61,7 +61,7 @@ struct Bench {
     sample: Sample,
     now_ns: u64,
     proc: File,
-    pids: Vec<u32>,
+    paths: Vec<String>,
     next: usize,
     text: [u8; 2048],
 }
@@ -77,7 +77,7 @@ impl Bench {
             sample: Sample::new(&layout),
             now_ns: sys::boottime_ns(),
             proc: File::open("/proc").unwrap(),
-            pids: processes(),
+            paths: processes().into_iter().map(|pid| format!("{pid}/stat")).collect(),
             next: 0,
             text: [0; 2048],
         }
@@ -98,9 +98,8 @@ impl Bench {
 
     fn floor(&mut self) {
         for _ in 0..SLICE {
-            let pid = self.pids[self.next % self.pids.len()];
+            let path = &self.paths[self.next % self.paths.len()];
             self.next += 1;
-            let path = format!("{pid}/stat");
             if let Ok(file) = sys::open_at(&self.proc, path.as_bytes()) {
                 black_box(file.read_at(&mut self.text, 0).unwrap_or(0));
             }

@@ -8,6 +8,7 @@
 //! may wait for it, nor the slow thread's, which a dead driver may keep for hours. It never touches
 //! a disk, nor a file that takes a lock of a process's memory.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
 use crate::report::Report;
+use crate::restart::{Answers, Book};
 use crate::sample::{Layout, Occupant};
-use crate::sources::{Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Units, page};
+use crate::sources::{Look, Page, ProcessFiles, Processes, Roots, Source, UnitFiles, Units, page};
 
 mod blocked;
 mod cgroup;
@@ -66,6 +68,7 @@ pub struct Census {
     cgroups: cgroup::Tree,
     lifetimes: Lifetimes,
     asking: cmdline::Asking,
+    restarts: Arc<Book>,
     machine: Page,
     sums: Page,
 }
@@ -96,6 +99,7 @@ impl Census {
             cgroups: cgroup::Tree::new(roots.sys),
             lifetimes: Lifetimes::new(roots.sys, reports),
             asking,
+            restarts: Book::new(),
             machine,
             sums,
         };
@@ -107,6 +111,12 @@ impl Census {
             Box::new(units),
         ];
         (census, sources, cmdlines)
+    }
+
+    /// What the slow thread has to look up for it, below `root`.
+    #[must_use]
+    pub fn questions(&self, root: &Path) -> Box<dyn Look> {
+        Box::new(Answers::new(Arc::clone(&self.restarts), root))
     }
 
     /// Looks once.
@@ -181,6 +191,16 @@ impl Census {
             newcomer.memory_max_bytes = memory_max_bytes;
             Some(files)
         });
+        self.units.tell_anew(|unit| {
+            if unit.restart > 0 {
+                return false;
+            }
+            let known = register.iter().find(|(_, known)| known.name == unit.name);
+            let is_service = known.is_some_and(|(_, known)| cgroup::is_of_system(known.path()));
+            let code = is_service.then(|| self.restarts.code_of(unit.name)).flatten();
+            unit.restart = code.unwrap_or(0);
+            code.is_some()
+        });
     }
 
     fn post(&mut self) {
@@ -240,12 +260,37 @@ impl CensusThread {
 
 /// `PID/FILE` below `/proc`, and its length.
 fn pid_path(pid: u32, file: &str) -> ([u8; 32], usize) {
-    use std::io::Write;
+    const DIGITS_MAX: usize = 10;
+    let mut digits = [b'0'; DIGITS_MAX];
+    let mut rest = pid;
+    let mut first = DIGITS_MAX - 1;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
+        }
+    }
     let mut path = [0; 32];
-    let mut rest = &mut path[..];
-    let len = match write!(rest, "{pid}/{file}") {
-        Ok(()) => 32 - rest.len(),
-        Err(_) => 0,
-    };
+    let parts = digits.get(first..).unwrap_or_default().iter().chain(b"/").chain(file.as_bytes());
+    let mut len = 0;
+    for (place, byte) in path.iter_mut().zip(parts) {
+        *place = *byte;
+        len += 1;
+    }
     (path, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pid_path;
+
+    #[test]
+    fn a_path_below_proc_is_that_of_the_process() {
+        for pid in [0, 1, 9, 10, 32_768, u32::MAX] {
+            let (path, len) = pid_path(pid, "cgroup");
+            assert_eq!(path.get(..len).unwrap(), format!("{pid}/cgroup").as_bytes());
+        }
+    }
 }

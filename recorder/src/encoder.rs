@@ -269,14 +269,16 @@ fn write_occupant(out: &mut Writer<'_>, kind: EntityKind, occupant: &Occupant, u
     let name = occupant.name.as_bytes();
     let (pid, start_ticks) = (u64::from(occupant.pid), occupant.start_ticks);
     let (pid, start_ticks) = ((attribute::PID, pid), (attribute::START_TICKS, start_ticks));
-    match (kind, unit, occupant.memory_max_bytes) {
-        (EntityKind::PROCESS, Some(unit), _) => {
+    let restart = (attribute::RESTART, u64::from(occupant.restart));
+    let max = occupant.memory_max_bytes.map(|max| (attribute::MEMORY_MAX_BYTES, max));
+    match (kind, unit, max, occupant.restart > 0) {
+        (EntityKind::PROCESS, Some(unit), ..) => {
             write_entity(out, kind, name, &[pid, start_ticks, (attribute::UNIT, unit)]);
         }
-        (EntityKind::PROCESS, None, _) => write_entity(out, kind, name, &[pid, start_ticks]),
-        (EntityKind::UNIT, _, Some(max)) => {
-            write_entity(out, kind, name, &[(attribute::MEMORY_MAX_BYTES, max)]);
-        }
+        (EntityKind::PROCESS, None, ..) => write_entity(out, kind, name, &[pid, start_ticks]),
+        (EntityKind::UNIT, _, Some(max), true) => write_entity(out, kind, name, &[max, restart]),
+        (EntityKind::UNIT, _, Some(max), false) => write_entity(out, kind, name, &[max]),
+        (EntityKind::UNIT, _, None, true) => write_entity(out, kind, name, &[restart]),
         _ => write_entity(out, kind, name, &[]),
     }
 }

@@ -53,7 +53,7 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("swap", world.swaps());
     tell("zram", hardware.zram());
     tell("ramlog", hardware.ramlog());
-    tell("units", hardware.units());
+    tell("units", Some(hardware.units()));
     tell("watchdog", hardware.watchdog());
     tell("reset", hardware.reset());
     tell("absent", hardware.absent());

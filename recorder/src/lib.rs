@@ -32,6 +32,7 @@ pub mod procfile;
 pub mod pstore;
 pub mod recorder;
 pub mod report;
+pub mod restart;
 pub mod resume;
 pub mod rings;
 pub mod rows;

@@ -19,6 +19,8 @@ pub enum Mail<T> {
     Arrived(Occupant, Option<T>),
     /// Somebody whose files the sampler has.
     Seated(Occupant),
+    /// The same, of whom more is known by now: the sampler is to tell it.
+    ToldAnew(Occupant),
     /// The same, whose seat is wanted.
     AskedToLeave(Occupant),
     /// Files to be closed.
@@ -57,7 +59,11 @@ impl<T> Mailbox<T> {
     pub fn each_occupant(&self, mut each: impl FnMut(usize, &Occupant)) {
         let Some(places) = self.open() else { return };
         for (number, mail) in places.iter().enumerate() {
-            if let Mail::Arrived(own, _) | Mail::Seated(own) | Mail::AskedToLeave(own) = mail {
+            if let Mail::Arrived(own, _)
+            | Mail::Seated(own)
+            | Mail::ToldAnew(own)
+            | Mail::AskedToLeave(own) = mail
+            {
                 each(number, own);
             }
         }
@@ -67,6 +73,19 @@ impl<T> Mailbox<T> {
     #[must_use]
     pub fn has_vacancy(&self) -> bool {
         self.open().is_some_and(|places| places.iter().any(|mail| matches!(mail, Mail::Vacant)))
+    }
+
+    /// Changes what is told of who sits; `change` says whether it did.
+    pub fn tell_anew(&self, mut change: impl FnMut(&mut Occupant) -> bool) {
+        let Some(mut places) = self.open() else { return };
+        for mail in places.iter_mut() {
+            if let Mail::Seated(own) = mail {
+                let mut anew = *own;
+                if change(&mut anew) {
+                    *mail = Mail::ToldAnew(anew);
+                }
+            }
+        }
     }
 
     /// Puts somebody into a vacant place; without one the files are closed here.
@@ -134,9 +153,13 @@ impl<T> Seat<T> {
                 self.gone = false;
                 *place = Mail::Seated(*occupant);
             }
-            Mail::Seated(_) if self.gone => {
+            Mail::Seated(_) | Mail::ToldAnew(_) if self.gone => {
                 *place = Mail::Gone(self.files.take());
                 self.gone = false;
+            }
+            Mail::ToldAnew(occupant) => {
+                seat(Some(*occupant));
+                *place = Mail::Seated(*occupant);
             }
             Mail::AskedToLeave(_) => {
                 seat(None);

@@ -251,6 +251,7 @@ impl Rows {
                     out.text(occupant.unit.as_bytes());
                     // One more, so that 0 is left for none.
                     out.number(occupant.memory_max_bytes.map_or(0, |max| max.saturating_add(1)));
+                    out.byte(occupant.restart);
                 }
             }
         }
@@ -321,6 +322,7 @@ fn read_occupant(input: &mut Reader<'_>) -> Option<Occupant> {
         start_ticks: input.number().ok()?,
         unit: EntityName::new(input.text(NAME_LEN_MAX).ok()?),
         memory_max_bytes: input.number().ok()?.checked_sub(1),
+        restart: input.byte().ok()?,
     })
 }
 

@@ -101,6 +101,8 @@ pub struct Occupant {
     pub unit: EntityName,
     /// Attribute `memory_max_bytes`, for units that have a limit.
     pub memory_max_bytes: Option<u64>,
+    /// Attribute `restart`, for services; 0: it is not known.
+    pub restart: u8,
 }
 
 impl Occupant {
@@ -113,6 +115,7 @@ impl Occupant {
             start_ticks: 0,
             unit: EntityName::default(),
             memory_max_bytes: None,
+            restart: 0,
         }
     }
 }

@@ -159,16 +159,18 @@ class Check:
         self.told(not blocked, "who waits for its disk and works in between is not called blocked")
 
     def attributes(self, has_memory):
-        limits = set()
+        limits, restarts = set(), set()
 
         def take(_frame, body):
             limits.update((own.name, own.attributes.get("memory_max_bytes")) for own in body.entities
                           if ENTITY_KINDS.get(own.kind) == "unit" and own.name != "logrotate.service")
+            restarts.update((own.name, own.attributes["restart"]) for own in body.entities if "restart" in own.attributes)
 
         look_at_all(Recording(self.folder / "r.frec"), take)
         expected = {("vector.service", 64 * MIB), ("collector.service", 32 * MIB)} if has_memory else \
             {("vector.service", None), ("collector.service", None)}
         self.told(limits == expected, f"limits of memory: {sorted(limits, key=str)}")
+        self.told(restarts == {("vector.service", 3)}, f"Restart=, 3 is on-failure: {sorted(restarts)}")
 
 
 def main(folder, kind):

@@ -29,6 +29,9 @@ make_unit() {
     echo $2 >$1/memory.max
     echo "$3 100000" >$1/cpu.max
 } 2>/dev/null
+mkdir -p /lib/systemd/system/vector.service.d
+printf '[Service]\nRestart=always\n' >/lib/systemd/system/vector.service
+printf '[Service]\nRestart=on-failure\n' >/lib/systemd/system/vector.service.d/own.conf
 unit=$slice/vector.service
 make_unit $unit 64M 50000
 # In a unit: UNIT COMMAND...

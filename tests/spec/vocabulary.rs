@@ -102,6 +102,7 @@ fn entities_and_their_attributes_are_those_of_the_tables() {
         ("start_ticks", attribute::START_TICKS),
         ("unit", attribute::UNIT),
         ("memory_max_bytes", attribute::MEMORY_MAX_BYTES),
+        ("restart", attribute::RESTART),
     ];
     assert_same(&of_text, &of_code.map(|(name, id)| format!("{name} {id}")));
 }

@@ -65,7 +65,8 @@ impl Blocked {
             let Some(known) = place else { continue };
             let waited_ms = now_ms.saturating_sub(known.since_ms);
             let stat = open(proc, known.pid, "stat");
-            let stat = stat.and_then(|file| process::read(&file, text).ok()).and_then(Stat::parse);
+            let stat =
+                stat.and_then(|file| process::read(&file, text).ok()).and_then(Stat::parse_brief);
             // A busy copy is found in state D each time, and gets on all the same.
             let waits = stat.filter(|stat| {
                 stat.state == b'D'

@@ -111,12 +111,21 @@ fn is_unit(part: &[u8]) -> bool {
     kinds.iter().any(|kind| part.ends_with(kind))
 }
 
+/// Whether it is a service of the system, neither of a user nor in a container: their names may be
+/// those of others.
+#[must_use]
+pub(super) fn is_of_system(path: &[u8]) -> bool {
+    path.starts_with(b"/system.slice/")
+        && path.ends_with(b".service")
+        && path.split(|&byte| byte == b'/').filter(|part| is_unit(part)).count() == 1
+}
+
 /// The name that an owner knows a cgroup by: the innermost unit that is no slice, with the id of a
 /// container shortened; else the end of the path.
 #[must_use]
 pub(super) fn unit_name(path: &[u8]) -> EntityName {
     let parts = || path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-    if let Some(unit) = parts().filter(|part| is_unit(part)).next_back() {
+    if let Some(unit) = parts().rfind(|part| is_unit(part)) {
         return shortened(unit);
     }
     // A container without systemd: `docker/ID`, `lxc/NAME`; a slice with processes of its own.
@@ -215,6 +224,19 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(unit_path(path.as_bytes()), own.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_service_of_the_system_is_no_service_of_a_container() {
+        assert!(is_of_system(b"/system.slice/system-getty.slice/getty@tty1.service"));
+        for path in [
+            &b"/user.slice/user@0.service/a.service"[..],
+            b"/system.slice/docker-1.scope/system.slice/a.service",
+            b"/system.slice/a.scope",
+            b"",
+        ] {
+            assert!(!is_of_system(path));
         }
     }
 

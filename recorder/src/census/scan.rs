@@ -26,6 +26,10 @@ use crate::sys;
 /// Processes looked at in one look, in turn: 300 are through in 7 looks, 3,000 in 63.
 pub const SLICE: usize = 48;
 
+/// What the kernel lists in one call: as many entries as are looked at, and few that are not, for
+/// each costs it as much as opening a file.
+const LISTING_LEN: usize = SLICE * 32;
+
 /// New processes looked at in one look beside those; more are met in turn, if they live that long.
 const NEW_MAX: usize = 16;
 
@@ -86,7 +90,7 @@ impl Scan {
             table: Table::default(),
             register: Register::default(),
             blocked: Blocked::new(reports),
-            listing: vec![0; 2048].into_boxed_slice(),
+            listing: vec![0; LISTING_LEN].into_boxed_slice(),
             text: vec![0; TEXT_LEN].into_boxed_slice(),
             place: 0,
             pid_place: None,
@@ -216,7 +220,7 @@ impl Scan {
 
     fn look_at(&mut self, proc: &File, pid: u32, now_ns: u64) {
         let now_ms = now_ns / 1_000_000;
-        let Some(stat) = read(proc, pid, "stat", &mut self.text).and_then(Stat::parse) else {
+        let Some(stat) = read(proc, pid, "stat", &mut self.text).and_then(Stat::parse_brief) else {
             return;
         };
         if stat.pid != pid {
@@ -283,7 +287,7 @@ impl Scan {
         let own = self.table.iter().filter(|process| process.unit == Some(unit));
         own.take(PROBES_MAX).any(|process| {
             let mut text = [0; 512];
-            let stat = read(proc, process.pid, "stat", &mut text).and_then(Stat::parse);
+            let stat = read(proc, process.pid, "stat", &mut text).and_then(Stat::parse_brief);
             stat.is_some_and(|stat| stat.start_ticks == process.start_ticks)
         })
     }
@@ -296,7 +300,7 @@ impl Scan {
             sys::open_at(proc, path.get(..len)?).ok()
         };
         let stat = open("stat")?;
-        let told = Stat::parse(process::read(&stat, &mut self.text).ok()?)?;
+        let told = Stat::parse_brief(process::read(&stat, &mut self.text).ok()?)?;
         if told.start_ticks != newcomer.start_ticks {
             return None;
         }

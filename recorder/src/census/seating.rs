@@ -97,6 +97,11 @@ impl<T> Seating<T> {
         }
     }
 
+    /// Changes what is told of who sits; `change` says whether it did.
+    pub(super) fn tell_anew(&self, change: impl FnMut(&mut Occupant) -> bool) {
+        self.mailbox.tell_anew(change);
+    }
+
     /// Whether somebody has a seat.
     #[must_use]
     pub(super) fn is_seated(&self, occupant: &Occupant) -> bool {
@@ -166,6 +171,34 @@ mod tests {
             looks += 1;
             assert!(looks < 10, "somebody urgent waits for long");
         }
+    }
+
+    #[test]
+    fn of_who_sits_more_may_be_told_and_it_keeps_its_seat() {
+        let mailbox = Mailbox::new(1);
+        let mut seat = Seat::default();
+        let mut seating = Seating::new(Arc::clone(&mailbox));
+        seating.begin();
+        seating.want(unit("a"));
+        seating.settle(1, |_| Some(5));
+        let mut told = Vec::new();
+        let mut sample = |seat: &mut Seat<u32>| {
+            let mut places = mailbox.try_open().unwrap();
+            seat.exchange(&mut places[0], |own| told.push(own.map(|own| own.restart)));
+        };
+        sample(&mut seat);
+        let change = |own: &mut Occupant| std::mem::replace(&mut own.restart, 7) == 0;
+        seating.tell_anew(change);
+        assert!(seating.is_seated(&unit("a")));
+        sample(&mut seat);
+        seating.tell_anew(change);
+        sample(&mut seat);
+        assert_eq!((seat.files, seating.is_seated(&unit("a"))), (Some(5), true));
+        seating.tell_anew(|_| true);
+        seat.gone = true;
+        sample(&mut seat);
+        assert_eq!(told, [Some(0), Some(7)], "each is told once, and who is gone no more");
+        assert_eq!((seat.files, seating.is_seated(&unit("a"))), (None, false));
     }
 
     #[test]

@@ -13,9 +13,17 @@ const LEAST: [u64; CRITERIA] = [10, 1024, 4, 256];
 pub(super) type Key = (u32, u64);
 
 /// The best of each criterion, in falling order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Top {
     places: [[Option<(u64, Key)>; PLACES]; CRITERIA],
+    /// A score below these is among nobody's best, as nearly all are.
+    bars: [u64; CRITERIA],
+}
+
+impl Default for Top {
+    fn default() -> Self {
+        Self { places: Default::default(), bars: LEAST }
+    }
 }
 
 impl Top {
@@ -26,18 +34,24 @@ impl Top {
 
     /// Takes somebody in wherever its score is among the best.
     pub(super) fn offer(&mut self, key: Key, scores: [u64; CRITERIA]) {
-        for ((places, score), least) in self.places.iter_mut().zip(scores).zip(LEAST) {
-            if score < least {
+        if scores.iter().zip(&self.bars).all(|(score, bar)| score < bar) {
+            return;
+        }
+        for ((places, score), bar) in self.places.iter_mut().zip(scores).zip(&mut self.bars) {
+            if score < *bar {
                 continue;
             }
             let mut own = Some((score, key));
-            for place in places {
+            for place in places.iter_mut() {
                 if place.is_none_or(|(best, _)| own.is_some_and(|(score, _)| score > best)) {
                     std::mem::swap(place, &mut own);
                 }
                 if own.is_none() {
                     break;
                 }
+            }
+            if let Some(Some((last, _))) = places.last() {
+                *bar = last.saturating_add(1);
             }
         }
     }

@@ -100,12 +100,12 @@ impl Hardware<'_> {
 
     /// What the readings of units are: what their cgroups say, as far as controllers are on for
     /// them, else sums over processes.
-    pub(super) fn units(&self) -> Option<String> {
+    pub(super) fn units(&self) -> String {
         let folders = ["sys/fs/cgroup/system.slice", "sys/fs/cgroup"];
         let control = |folder: &str| self.line(&format!("{folder}/cgroup.subtree_control"));
         let controllers = folders.into_iter().find_map(control).unwrap_or_default();
         if !self.root.join("sys/fs/cgroup/cgroup.controllers").exists() && controllers.is_empty() {
-            return Some("sums over processes (no cgroup v2)".to_owned());
+            return "sums over processes (no cgroup v2)".to_owned();
         }
         // Time of the processor is told without its controller too.
         let is_on = |name: &&str| controllers.split_ascii_whitespace().any(|on| on == *name);
@@ -116,7 +116,7 @@ impl Hardware<'_> {
             [] => String::new(),
             names => format!("; sums over processes: {}", names.join(" ")),
         };
-        Some(format!("cgroup v2: {own}{summed}"))
+        format!("cgroup v2: {own}{summed}")
     }
 
     /// Size, algorithm and limit of each swap or file system in compressed memory.

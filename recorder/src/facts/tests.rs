@@ -104,7 +104,7 @@ fn a_board_is_described() {
 #[test]
 fn it_is_told_what_the_readings_of_units_are() {
     let root = tempfile::tempdir().unwrap();
-    let told = || Hardware { root: root.path(), disk: None }.units().unwrap();
+    let told = || Hardware { root: root.path(), disk: None }.units();
     assert_eq!(told(), "sums over processes (no cgroup v2)");
     put(root.path(), "sys/fs/cgroup/cgroup.controllers", b"cpu io\n");
     let nothing_on = "cgroup v2: no controllers on; sums over processes: memory io pids";

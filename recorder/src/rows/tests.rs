@@ -27,7 +27,12 @@ fn samples(layout: &Layout, count: u64, seed: u64) -> Vec<Sample> {
             for slot in 1..3 {
                 if noise.next().is_multiple_of(7) {
                     let name = noise.next().to_le_bytes();
-                    sample.seat(slot, (name[0] > 50).then(|| Occupant::named(&name[..3])));
+                    let occupant = Occupant {
+                        memory_max_bytes: (name[3] > 50).then_some(u64::from(name[4])),
+                        restart: name[5] % 8,
+                        ..Occupant::named(&name[..3])
+                    };
+                    sample.seat(slot, (name[0] > 50).then_some(occupant));
                 }
             }
             for column in 0..layout.width() {
