@@ -95,6 +95,21 @@ fn a_long_sampling_interval_is_no_stuck_commit() {
     assert_eq!(recovered.events_of("alert").len() + recovered.events_of("commit_stuck").len(), 0);
 }
 
+#[test]
+fn a_grave_error_of_the_kernel_brings_a_commit_each_second_but_not_while_the_recorder_starts() {
+    let mut run = Run::seconds(1, 400);
+    let begun_ns = 60 * SECOND_NS;
+    run.kernel_errors_ns = vec![begun_ns + 3 * SECOND_NS];
+    let recovered = World::new(MIB).then(&run).recovered();
+    assert_eq!(recovered.events_of("kernel").len(), 1);
+    assert_eq!(recovered.events_of("alert").len(), 0);
+    run.kernel_errors_ns.push(begun_ns + 100 * SECOND_NS);
+    let recovered = World::new(MIB).then(&run).recovered();
+    let alerts = recovered.events_of("alert");
+    assert_eq!(alerts.len(), 2, "up and down again: {alerts:?}");
+    assert_eq!(alerts[0]["text"], "a grave error of the kernel");
+}
+
 /// A recorder that is restarted finds the same text in pstore, which nobody deletes.
 #[test]
 fn the_last_words_of_a_dead_kernel_are_told_once_in_a_boot() {

@@ -74,6 +74,9 @@ const QUIET: [EventKind; 4] =
 /// The kernel's errors, and worse: `err` of syslog.
 const GRAVE_SEVERITY: u8 = 3;
 
+/// What the kernel said before we came, and while it found its disks, is told, and is no alarm.
+const SETTLED_AFTER_NS: u64 = 10_000_000_000;
+
 /// Words of logs that are taken at one tick.
 const WORDS_AT_ONCE: usize = 16;
 
@@ -123,6 +126,8 @@ pub struct Recorder<C> {
     marks: Option<Receiver<Mark>>,
     reports: Option<Receiver<Report>>,
     words: Option<Receiver<Word>>,
+    /// Boot time from which on an error of the kernel is an alarm.
+    settled_ns: u64,
 }
 
 impl<C: Compressor> Recorder<C> {
@@ -139,6 +144,7 @@ impl<C: Compressor> Recorder<C> {
         let maker = FrameMaker::new(layout, COLUMNS_MAX, compressor);
         let budget = Budget::new(CAPACITY_BYTES, plan.commit_ns, clock.boottime_ns());
         let commit_interval_ns = plan.commit_ns;
+        let settled_ns = clock.boottime_ns().saturating_add(SETTLED_AFTER_NS);
         Self {
             plan,
             clock,
@@ -165,6 +171,7 @@ impl<C: Compressor> Recorder<C> {
             marks: None,
             reports: None,
             words: None,
+            settled_ns,
         }
     }
 
@@ -363,7 +370,7 @@ impl<C: Compressor> Recorder<C> {
             if !word.event {
                 self.events.words.put(tick, &word, sealed);
             } else if self.events.has_room(EVENT_COUNT / 2, sealed) {
-                if word.severity <= GRAVE_SEVERITY {
+                if word.severity <= GRAVE_SEVERITY && word.at_ns >= self.settled_ns {
                     self.alert.shock();
                 }
                 let severity = i64::from(word.severity);

@@ -59,6 +59,8 @@ pub struct Run {
     pub oom_kills: Vec<u64>,
     /// What the kernel of an earlier boot left behind.
     pub last_words: Vec<String>,
+    /// Boot times at which the kernel says a grave error.
+    pub kernel_errors_ns: Vec<u64>,
     /// Whether its logs never stop: new messages at each tick, as long as they can be.
     pub talkative: bool,
     /// Which readings there are.
@@ -82,6 +84,7 @@ impl Run {
             dying_from_ns: None,
             oom_kills: Vec::new(),
             last_words: Vec::new(),
+            kernel_errors_ns: Vec::new(),
             talkative: false,
             width: Width::Whole,
             compare_readings: false,
@@ -224,7 +227,10 @@ pub fn record_through<C: Compressor>(
     let (to, words) = sync_channel(32);
     let mut sources: Vec<Box<dyn Source + Send>> = vec![Box::new(kernel)];
     if run.talkative {
-        sources.push(Box::new(Chatter(Noise(run.number), to)));
+        sources.push(Box::new(Chatter(Noise(run.number), to.clone())));
+    }
+    if !run.kernel_errors_ns.is_empty() {
+        sources.push(Box::new(BadDriver(run.kernel_errors_ns.clone(), clock.clone(), to)));
     }
     let sampler = Sampler::new(layout, sources, run.precision, clock.clone());
     let plan = Plan {
@@ -282,6 +288,29 @@ impl Source for Chatter {
             };
             // The recorder takes them at each tick.
             self.1.try_send(word).ok();
+        }
+        Ok(())
+    }
+}
+
+/// A kernel that says a grave error at these boot times.
+struct BadDriver(Vec<u64>, Arc<SimClock>, SyncSender<Word>);
+
+impl Source for BadDriver {
+    fn name(&self) -> &'static str {
+        "bad driver"
+    }
+
+    fn read(&mut self, _: &mut Sample) -> Result<(), i32> {
+        let now_ns = self.1.boottime_ns();
+        while self.0.first().is_some_and(|at_ns| *at_ns <= now_ns) {
+            let at_ns = self.0.remove(0);
+            let mut text = Text::default();
+            text.push("mmc0: error -110 whilst initialising SD card");
+            let source = short_name(b"kmsg");
+            let word = Word { event: true, at_ns, source, severity: 3, count: 1, id: at_ns, text };
+            // The recorder takes them at each tick.
+            self.2.try_send(word).ok();
         }
         Ok(())
     }
