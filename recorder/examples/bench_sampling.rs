@@ -47,7 +47,10 @@ impl Floor {
         let paths = names.filter_map(|name| std::fs::read_link(fd(&name)).ok());
         let paths: Vec<_> = paths.collect();
         let of_kernel = |path: &PathBuf| {
-            (path.starts_with("/proc") || path.starts_with("/sys")) && path.is_file()
+            // `status` of a process is read only where something is swapped.
+            (path.starts_with("/proc") || path.starts_with("/sys"))
+                && path.is_file()
+                && !path.ends_with("status")
         };
         let mut files = Vec::new();
         for path in paths.into_iter().filter(of_kernel) {
@@ -68,9 +71,10 @@ impl Floor {
             let mut filled = 0;
             loop {
                 let got = file.read_at(&mut buffer[filled..], u64::try_from(filled).unwrap());
-                match got.unwrap() {
-                    0 => break,
-                    len => filled += len,
+                match got {
+                    // A process that has ended, as any may.
+                    Ok(0) | Err(_) => break,
+                    Ok(len) => filled += len,
                 }
                 if *once {
                     break;
