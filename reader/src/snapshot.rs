@@ -301,6 +301,10 @@ fn tell(
     let out = &mut output.data;
     writeln!(out, "{shown}: {samples} samples of {boots}")?;
     writeln!(out, "from {} to {}; to see them: flightrec dump {shown}", when(first), when(last))?;
-    writeln!(out, "Host name, disks and networks are named in it; only its owner may read it.")?;
+    writeln!(
+        out,
+        "Host name, disks, networks, processes and messages are named in it; only its\nowner may \
+         read it."
+    )?;
     Ok(())
 }
