@@ -5,13 +5,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flightrec_recorder::clock::{Clock, SystemClock};
-use flightrec_tests::programs::{flightrec, flightrecd, say};
+use flightrec_tests::apart::{Running, find, record};
+use flightrec_tests::programs::{flightrec, say};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -72,48 +72,8 @@ impl Intake {
     }
 }
 
-/// A process of ours; never left behind.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-/// A program, where it is installed.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.exists())
-}
-
 fn wait_s(seconds: u64) {
     let _ = SystemClock.wait(SystemClock.boottime_ns() + seconds * 1_000_000_000);
-}
-
-/// The real recorder, with a folder of ours in the place of `/var/log`.
-fn record(folder: &Path, var_log: &Path) -> Option<(Running, PathBuf)> {
-    let recording = folder.join("recording.frec");
-    let path = recording.to_str().unwrap();
-    let made = say(flightrecd(), ["create", path, "--size", "4MiB", "--force"]);
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let script = "mount --bind \"$0\" /var/log && exec \"$@\"";
-    let child = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", script])
-        .arg(var_log)
-        .arg(flightrecd())
-        .args(["run", "--recording", path, "--interval", "500ms", "--commit", "1s"])
-        .env("RUNTIME_DIRECTORY", folder.join("run"))
-        .env_remove("NOTIFY_SOCKET")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut running = Running(child.ok()?);
-    wait_s(2);
-    let has_ended = running.0.try_wait().is_ok_and(|ended| ended.is_some());
-    (!has_ended).then_some((running, recording))
 }
 
 fn read(arguments: &[&str]) -> String {
@@ -137,7 +97,7 @@ fn the_agent_that_lost_its_key_is_named_with_its_log_and_its_last_words() {
     let started = Command::new(&agent).arg(intake.port.to_string()).arg(&log).spawn();
     let agent = Running(started.unwrap());
     let pid = agent.0.id();
-    let Some((mut recorder, recording)) = record(folder.path(), &var_log) else {
+    let Some(mut recorder) = record(folder.path(), &var_log) else {
         return println!("skipped: no mount namespace to be had (not root?)");
     };
     wait_s(6);
@@ -148,6 +108,7 @@ fn the_agent_that_lost_its_key_is_named_with_its_log_and_its_last_words() {
     recorder.0.wait().unwrap();
     drop(agent);
 
+    let recording = folder.path().join("recording.frec");
     let path = recording.to_str().unwrap();
     let text = read(&["dump", path, "--last", "12s", "--top", "12"]);
     // Its command line stands above, among the events.

@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,64 +16,15 @@ use flightrec_recorder::sample::Layout;
 use flightrec_recorder::sources::{MACHINE, RANKS};
 use flightrec_recorder::textlogs::TextLogs;
 use flightrec_recorder::words::{Counts, Listener, Messages};
+use flightrec_tests::apart::{Running, find, record};
 use flightrec_tests::dead_fs::DeadFs;
-use flightrec_tests::programs::{flightrecd, say, wait_until};
+use flightrec_tests::programs::wait_until;
 use flightrec_tests::recovered::Recovered;
 use tempfile::TempDir;
-
-/// A process of ours; never left behind.
-struct Running(Child);
-
-impl Running {
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
 
 fn wait_ms(ms: u64) {
     let clock = SystemClock;
     let _ = clock.wait(clock.boottime_ns() + ms * 1_000_000);
-}
-
-/// A program, where it is installed.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(name)).find(|path| path.exists())
-}
-
-/// Runs the recorder with a folder of ours in the place of `/var/log`, in a mount namespace.
-fn record(folder: &Path, var_log: &Path) -> Option<Running> {
-    let recording = folder.join("recording.frec");
-    let recording = recording.to_str().unwrap();
-    let made = say(flightrecd(), ["create", recording, "--size", "1MiB", "--force"]);
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let script = "mount --bind \"$0\" /var/log && exec \"$@\"";
-    let child = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", script])
-        .arg(var_log)
-        .arg(flightrecd())
-        .args(["run", "--recording", recording, "--interval", "100ms", "--commit", "500ms"])
-        .env("RUNTIME_DIRECTORY", folder.join("run"))
-        .env_remove("NOTIFY_SOCKET")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut running = Running(child.ok()?);
-    let is_up = wait_until(|| {
-        folder.join("run/marks").exists() || running.0.try_wait().is_ok_and(|ended| ended.is_some())
-    });
-    let has_ended = running.0.try_wait().is_ok_and(|ended| ended.is_some());
-    (is_up && !has_ended).then_some(running)
 }
 
 /// The founding incident, small: an agent that lost its key says so again and again.

@@ -7,6 +7,7 @@
     reason = "a test that breaks its own world shall say so"
 )]
 
+pub mod apart;
 pub mod bad_file;
 pub mod broken;
 pub mod cut;
