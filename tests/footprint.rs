@@ -19,6 +19,7 @@ use flightrec_recorder::disk::{Disk, FileDisk};
 use flightrec_recorder::journal::{Counts, Journal, Listener};
 use flightrec_recorder::logs::{Logs, Places};
 use flightrec_recorder::marks::Inbox;
+use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Plan, Recorder};
 use flightrec_recorder::report;
 use flightrec_recorder::resume::{Starter, find_superblock};
@@ -254,7 +255,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         facts: Vec::new(),
         complaints: Vec::new(),
         copied: false,
-        last_words: Vec::new(),
+        last_words: LastWords::default(),
     };
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
     let recorder = recorder.with_marks(Some(marks)).with_reports(reports).with_words(heard.words);

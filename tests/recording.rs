@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flightrec_format::event::stop_reason;
 use flightrec_format::frame::Header;
 use flightrec_format::superblock::Geometry;
+use flightrec_recorder::pstore::LastWords;
 use flightrec_tests::image::Image;
 use flightrec_tests::kernel::Width;
 use flightrec_tests::noise::Noise;
@@ -114,7 +115,10 @@ fn a_grave_error_of_the_kernel_brings_a_commit_each_second_but_not_while_the_rec
 #[test]
 fn the_last_words_of_a_dead_kernel_are_told_once_in_a_boot() {
     let mut run = Run::seconds(1, 100);
-    run.last_words = vec!["Kernel panic - ".into(), "not syncing".into()];
+    run.last_words = LastWords {
+        lines: vec!["[ 8.1] Kernel panic - not syncing".into(), "[ 8.1] CPU: 0 PID: 1".into()],
+        realtime_s: 1_700_000_000,
+    };
     let again = Run { number: 2, ..run.clone() };
     let later = Run { number: 3, boot: run.boot + 1, ..run.clone() };
     let recovered = World::new(MIB).then(&run).then(&again).then(&later).recovered();
@@ -122,8 +126,9 @@ fn the_last_words_of_a_dead_kernel_are_told_once_in_a_boot() {
     let runs: Vec<_> =
         told.iter().map(|event| event["run"].as_str().unwrap()[..2].to_owned()).collect();
     assert_eq!(runs, ["01", "01", "03", "03"]);
-    assert_eq!(told[1]["text"], "not syncing");
-    assert_eq!(told[1]["args"], serde_json::json!({ "part": 2, "parts": 2 }));
+    assert_eq!(told[1]["text"], "[ 8.1] CPU: 0 PID: 1");
+    let expected = serde_json::json!({ "part": 2, "parts": 2, "realtime_s": 1_700_000_000 });
+    assert_eq!(told[1]["args"], expected);
 }
 
 /// P4, W5: three laps of the history; what is gone is the oldest, and nothing in between.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use flightrec_format::entity::EntityKind;
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::disk::Disk;
+use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::Sample;
@@ -154,7 +155,7 @@ pub(crate) fn record_sources(
         facts: Vec::new(),
         complaints: Vec::new(),
         copied: false,
-        last_words: Vec::new(),
+        last_words: LastWords::default(),
     };
     let compressor = StaticCompressor::new().unwrap();
     let recorder = Recorder::new(plan, clock.clone(), sampler, writer.unwrap(), compressor);

@@ -68,8 +68,8 @@ events! {
     DROPPED = 16, "dropped", ["samples", "events"], false;
     /// The recording came from another machine.
     COPIED = 17, "copied", [], true;
-    /// What the kernel of an earlier boot left in pstore.
-    PSTORE = 18, "pstore", ["part", "parts"], true;
+    /// A line of what the kernel of an earlier boot left in pstore.
+    PSTORE = 18, "pstore", ["part", "parts", "realtime_s"], true;
     /// A unit began to run processes.
     UNIT_START = 19, "unit_start", [], false;
     /// A unit has no process any more.

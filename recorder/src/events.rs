@@ -10,7 +10,7 @@ use crate::words::kept::Kept;
 const TEXT_LEN_MAX: usize = 512;
 
 /// Most arguments of an event that the recorder writes.
-const ARGUMENTS_MAX: usize = 2;
+const ARGUMENTS_MAX: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
 struct Event {

@@ -15,6 +15,7 @@ use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::marks::Mark;
+use crate::pstore::LastWords;
 use crate::report::Report;
 use crate::rows::Rows;
 use crate::sampler::{Pain, Sampler};
@@ -48,8 +49,8 @@ pub struct Plan {
     pub complaints: Vec<String>,
     /// Whether the recording came from another machine.
     pub copied: bool,
-    /// What the kernel of an earlier boot left behind as it died, in pieces of an event's length.
-    pub last_words: Vec<String>,
+    /// What the kernel of an earlier boot left behind as it died.
+    pub last_words: LastWords,
 }
 
 /// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
@@ -301,9 +302,10 @@ impl<C: Compressor> Recorder<C> {
         self.tell_salvage(false);
         if self.committer.is_some() {
             let words = std::mem::take(&mut self.plan.last_words);
-            for (number, part) in (1..).zip(&words) {
-                let count = i64::try_from(words.len()).unwrap_or(i64::MAX);
-                self.event(EventKind::PSTORE, tick, &[number, count], part.as_bytes());
+            for (number, line) in (1..).zip(&words.lines) {
+                let count = i64::try_from(words.lines.len()).unwrap_or(i64::MAX);
+                let arguments = [number, count, words.realtime_s];
+                self.event(EventKind::PSTORE, tick, &arguments, line.as_bytes());
             }
         }
         self.tell_mark();

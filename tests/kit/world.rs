@@ -12,6 +12,7 @@ use flightrec_format::superblock::{Geometry, Superblock};
 use flightrec_recorder::clock::{Clock, Signal};
 use flightrec_recorder::disk::Disk;
 use flightrec_recorder::frames::Compressor;
+use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::Sample;
@@ -58,7 +59,7 @@ pub struct Run {
     /// Ticks at which the kernel kills a process.
     pub oom_kills: Vec<u64>,
     /// What the kernel of an earlier boot left behind.
-    pub last_words: Vec<String>,
+    pub last_words: LastWords,
     /// Boot times at which the kernel says a grave error.
     pub kernel_errors_ns: Vec<u64>,
     /// Whether its logs never stop: new messages at each tick, as long as they can be.
@@ -83,7 +84,7 @@ impl Run {
             precision: 0,
             dying_from_ns: None,
             oom_kills: Vec::new(),
-            last_words: Vec::new(),
+            last_words: LastWords::default(),
             kernel_errors_ns: Vec::new(),
             talkative: false,
             width: Width::Whole,

@@ -14,7 +14,7 @@ use crate::views::text::{WIDTH, escape, fit};
 pub fn is_grave(event: &EventAt) -> bool {
     match event.event.kind {
         EventKind::ALERT => event.event.arguments.get(1).is_some_and(|to| *to > 0),
-        EventKind::REMOUNT => event.event.arguments.first() == Some(&1),
+        EventKind::PSTORE | EventKind::REMOUNT => event.event.arguments.first() == Some(&1),
         kind => matches!(
             kind,
             EventKind::COMMIT_ERROR
@@ -46,6 +46,7 @@ pub fn line(told: &EventAt) -> String {
     let arguments: Vec<String> = match (event.kind, event.arguments.as_slice()) {
         (EventKind::ALERT, [from, to]) => vec![format!("{} -> {}", grade(*from), grade(*to))],
         (EventKind::RUN_START | EventKind::STOP, _) => Vec::new(),
+        (EventKind::PSTORE, [part, parts, ..]) => vec![format!("{part}/{parts}")],
         _ => named_arguments(event).map(|(name, value)| format!("{name} {value}")).collect(),
     };
     for argument in arguments {

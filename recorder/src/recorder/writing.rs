@@ -8,6 +8,7 @@ use super::{Ended, Recorder, signed};
 use crate::alert::Grade;
 use crate::committer::Committer;
 use crate::frames::{Compressor, Stamp};
+use crate::pstore::LastWords;
 use crate::resume::Resume;
 
 /// At most one commit in this time, whatever happens.
@@ -105,7 +106,7 @@ impl<C: Compressor> Recorder<C> {
         };
         if resume.boot_known {
             // An earlier run of this boot has told them.
-            self.plan.last_words.clear();
+            self.plan.last_words = LastWords::default();
         }
         let first_tick = self.first_tick.unwrap_or(u64::MAX);
         self.committer = Some(Committer::new(maker, stamp, &self.plan.facts, resume, first_tick));
