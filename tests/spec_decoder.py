@@ -311,7 +311,7 @@ def event_line(run, event, dated_by):
     time_ns = event.tick * run.events[event] + event.offset_ms * 10**6
     return json_object([("event", json_object([
         ("kind", quote(name)), *moment(run, event.tick, time_ns, dated_by),
-        ("args", json_object(args)), ("text", quote(event.text))]))])
+        ("args", json_object(args)), ("text", quote("" if name == "process" else event.text))]))])
 
 
 def message_line(run, key, dated_by):

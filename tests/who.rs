@@ -103,11 +103,13 @@ fn the_culprit_is_named_with_its_unit() {
         assert!(unit["cpu_percent"].as_f64().unwrap() > 2.0, "{unit}");
         assert!(unit["memory_bytes"].as_f64().unwrap() > 500e6, "{unit}");
     }
-    let events = read(&path, &["events", "--kind", "process", "--format", "jsonl"]).out;
+    let asked = ["events", "--kind", "process", "--format", "jsonl", "--command-lines"];
+    let events = read(&path, &asked).out;
     let told = events.lines().find(|line| line.contains(&format!("\"pid\":{pid},")));
     assert!(told.is_some_and(|line| line.contains("culprit if=/dev/zero")), "{events}");
 
     let samples = read(&path, &["dump", "--boot", "all", "--format", "jsonl"]).out;
+    assert!(!samples.contains("if=/dev/zero"), "a command line goes nowhere unasked");
     let total = samples.lines().rev().find_map(|line| {
         let sample: Value = serde_json::from_str(line).unwrap();
         sample["values"]["processes.total"].as_u64()

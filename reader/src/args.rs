@@ -152,6 +152,9 @@ pub struct Show {
     /// Counters as growth per second.
     #[arg(long)]
     pub rates: bool,
+    /// Also what processes were called with, which JSON leaves out unasked.
+    #[arg(long)]
+    pub command_lines: bool,
     /// So many processes, units and logs that used or said most are named below the table; 0: none.
     #[arg(long, value_name = "N", default_value = "5")]
     pub top: usize,
@@ -277,6 +280,9 @@ pub struct Events {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// Also what processes were called with, which JSON leaves out unasked.
+    #[arg(long)]
+    pub command_lines: bool,
     /// Zone.
     #[command(flatten)]
     pub zone: ZoneChoice,

@@ -141,7 +141,7 @@ fn json_lines(
     parts: &[Part],
     out: &mut dyn Write,
 ) -> Result<Seen, Trouble> {
-    let mut objects = Objects::new(names, wish.rates);
+    let mut objects = Objects::new(names, wish.rates, wish.command_lines);
     let mut every = Every::new(wish);
     let mut line = String::new();
     play(timeline, parts, &mut |timeline, item| {
@@ -167,7 +167,7 @@ fn document(
         .filter_map(|boot| BootSummary::of(timeline, boot).as_ref().map(summary_json))
         .collect();
     write!(out, "{{\"schema\":1,\"boots\":[{}],\"timeline\":[", boots.join(","))?;
-    let mut objects = Objects::new(names, wish.rates);
+    let mut objects = Objects::new(names, wish.rates, wish.command_lines);
     let mut every = Every::new(wish);
     let mut text = String::new();
     let mut first = true;

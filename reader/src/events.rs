@@ -26,8 +26,14 @@ pub fn run(wish: &Events, output: &mut Output<'_>) -> Result<Outcome, Trouble> {
     let window = Window::find(&mut timeline, &choice, zone)?;
     let mut shown = 0_u64;
     let format = if wish.json { ListFormat::Json } else { wish.format };
-    let mut list =
-        List { zone: wish.zone.asked(), format, boot: None, day: None, board: Zone::UTC };
+    let mut list = List {
+        zone: wish.zone.asked(),
+        format,
+        command_lines: wish.command_lines,
+        boot: None,
+        day: None,
+        board: Zone::UTC,
+    };
     if format == ListFormat::Json {
         write!(output.data, "{{\"schema\":1,\"events\":[")?;
     }
@@ -104,6 +110,7 @@ impl Wanted {
 struct List {
     zone: Option<Zone>,
     format: ListFormat,
+    command_lines: bool,
     boot: Option<usize>,
     day: Option<String>,
     board: Zone,
@@ -120,7 +127,7 @@ impl List {
     ) -> Result<(), Trouble> {
         if self.format != ListFormat::Text {
             let mut line = String::new();
-            json::write_event(&mut line, timeline, event);
+            json::write_event(&mut line, timeline, event, self.command_lines);
             let before = match (self.format, first) {
                 (ListFormat::Json, true) => "\n",
                 (ListFormat::Json, false) => ",\n",

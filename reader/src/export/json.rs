@@ -1,6 +1,7 @@
 //! JSON lines, to the letter of spec 9.6, and the same objects as one document.
 
 use flightrec_format::entity::EntityKind;
+use flightrec_format::event::EventKind;
 
 use crate::date::Dated;
 use crate::gap::Gap;
@@ -15,6 +16,7 @@ pub struct Objects {
     names: Names,
     /// Present if counters are shown as rates.
     rates: Option<Rates>,
+    command_lines: bool,
 }
 
 /// Writes `text` as a JSON string.
@@ -58,10 +60,11 @@ pub fn seconds(out: &mut String, time_ns: u128) {
 }
 
 impl Objects {
-    /// With these names; counters become rates if `rates`.
+    /// With these names; counters become rates if `rates`; processes are told with what they were
+    /// called with if `command_lines`.
     #[must_use]
-    pub fn new(names: Names, rates: bool) -> Self {
-        Self { names, rates: rates.then(Rates::default) }
+    pub fn new(names: Names, rates: bool, command_lines: bool) -> Self {
+        Self { names, rates: rates.then(Rates::default), command_lines }
     }
 
     /// Appends the object of an item.
@@ -69,7 +72,7 @@ impl Objects {
         match item {
             Item::Gap(gap) => write_gap(out, timeline, gap),
             Item::Sample(sample) => self.sample(out, timeline, sample),
-            Item::Event(event) => write_event(out, timeline, event),
+            Item::Event(event) => write_event(out, timeline, event, self.command_lines),
             Item::Message(message) => write_message(out, timeline, message),
         }
     }
@@ -224,7 +227,7 @@ fn moment(
 }
 
 /// An event as an object (9.6).
-pub fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem) {
+pub fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem, command_lines: bool) {
     let event = &item.told.event;
     out.push_str("{\"event\":{\"kind\":");
     quote(out, &event.kind.name());
@@ -236,7 +239,8 @@ pub fn write_event(out: &mut String, timeline: &Timeline, item: &EventItem) {
         put!(out, "{comma}\"{name}\":{value}");
     }
     out.push_str("},\"text\":");
-    quote(out, &event.text);
+    let is_shown = command_lines || event.kind != EventKind::PROCESS;
+    quote(out, if is_shown { &event.text } else { "" });
     out.push_str("}}");
 }
 
