@@ -17,6 +17,7 @@ mod folders;
 mod following;
 mod layout;
 mod list;
+mod manager;
 mod messages;
 mod name;
 mod rows;
@@ -29,6 +30,8 @@ use std::path::Path;
 use file::Inode;
 use folders::Folders;
 use layout::Bad;
+pub use manager::Fate;
+use manager::Manager;
 use messages::Messages;
 pub use messages::TEXT_LEN_MAX;
 use name::{FileName, Name};
@@ -71,6 +74,9 @@ pub trait Listener {
     /// told last. `repeats` counts from the beginning of the file. The text is cut at
     /// [`TEXT_LEN_MAX`]; of a compressed one only the length is known.
     fn message(&mut self, source: &[u8], severity: u8, repeats: u64, text: &[u8]);
+
+    /// What the service manager says of a unit: the machine's own, or one of a user.
+    fn unit(&mut self, _name: &str, _is_users: bool, _fate: Fate<'_>) {}
 }
 
 /// A file that is not read, and why.
@@ -95,6 +101,7 @@ pub struct Journal {
     rows: Rows,
     sources: Sources,
     messages: Messages,
+    manager: Manager,
     /// For each folder, the monotonic time up to which its lines are counted.
     counted_us: Vec<(FileName, u64)>,
     boot_id: [u8; 16],
@@ -118,6 +125,7 @@ impl Journal {
             rows: Rows::new(),
             sources: Sources::new(),
             messages: Messages::new(),
+            manager: Manager::new(),
             counted_us: Vec::with_capacity(FILES_MAX),
             boot_id,
             began_us: None,

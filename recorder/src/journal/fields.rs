@@ -5,6 +5,7 @@
 
 use super::file::JournalFile;
 use super::layout::{Bad, FIELD_HEAD_AT, Header, u64_at};
+use super::manager::Tale;
 use super::rows::{Rows, What};
 use super::sources::{KERNEL, Sources};
 
@@ -139,6 +140,7 @@ fn meaning(kind: usize, payload: &[u8], sources: &mut Sources) -> Option<What> {
             [digit @ b'0'..=b'7'] => Some(What::Severity(digit - b'0')),
             _ => None,
         },
-        _ => (value == SUPPRESSION_ID).then_some(What::Suppression),
+        _ if value == SUPPRESSION_ID => Some(What::Suppression),
+        _ => Tale::of(value).map(What::Manager),
     }
 }

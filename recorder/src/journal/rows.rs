@@ -2,6 +2,7 @@
 //!
 //! One pool for all files, of a fixed size, found by offset when an entry names its values.
 
+use super::manager::Tale;
 use super::sources::SourceId;
 
 /// Values of all files together. A busy board has 200 in a file.
@@ -21,6 +22,8 @@ pub(super) enum What {
     Severity(u8),
     /// "Suppressed N messages from UNIT".
     Suppression,
+    /// What the service manager says of a unit.
+    Manager(Tale),
 }
 
 /// One value.

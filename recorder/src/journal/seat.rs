@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::file::{ITEMS_MAX, Inode, JournalFile, u64_of};
 use super::layout::{Bad, Header, N_ENTRIES_AT};
 use super::list::{AT_ONCE, Place};
+use super::manager::TALES;
 use super::name::FileName;
 use super::rows::{Rows, What};
 use super::sources::{OTHERS, SourceId, Sources};
@@ -59,6 +60,7 @@ pub(super) struct Seat {
     pub(super) all: Place,
     pub(super) severities: [Place; 4],
     pub(super) suppression: Place,
+    pub(super) tales: [Place; TALES],
     /// Messages of entries before this offset are not told.
     pub(super) message_floor: u64,
     /// Looks since it was there under its name: it is read once more, and then let go.
@@ -103,6 +105,7 @@ impl Seat {
             all: Place::default(),
             severities: [Place::default(); 4],
             suppression: Place::default(),
+            tales: [Place::default(); TALES],
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
@@ -176,7 +179,7 @@ impl Seat {
                 let is_wanted = match row.what {
                     What::Lines(_) => row.is_active == is_active && (all || missing > 0),
                     What::Severity(severity) => is_active && severity <= ERROR,
-                    What::Suppression => is_active,
+                    What::Suppression | What::Manager(_) => is_active,
                     What::Identifier(_) => false,
                 };
                 if !is_wanted {
@@ -284,7 +287,7 @@ impl Seat {
                 Some(What::Lines(source)) => whose.owner = Some(source),
                 Some(What::Identifier(source)) => whose.identifier = Some(source),
                 Some(What::Severity(severity)) => whose.severity = Some(severity),
-                Some(What::Suppression) | None => {}
+                Some(What::Suppression | What::Manager(_)) | None => {}
             }
         }
         Ok(whose)

@@ -3,9 +3,13 @@
 //! The kernel's lines stand in the journal too; they are left out here, for `/dev/kmsg` tells them
 //! whether there is a journal or not.
 
+use std::fmt::Write;
+
+use flightrec_format::event::EventKind;
+
 use super::Log;
-use crate::journal::{self, Journal, SEVERITY_UNKNOWN};
-use crate::words::{Counts, Listener};
+use crate::journal::{self, Fate, Journal, SEVERITY_UNKNOWN};
+use crate::words::{Counts, Listener, Text};
 
 /// Before the name of whoever logs by way of journald.
 const PREFIX: &[u8] = b"journal:";
@@ -41,6 +45,33 @@ impl journal::Listener for Named<'_> {
         if source != KERNEL {
             let severity = if severity == SEVERITY_UNKNOWN { SEVERITY_DEFAULT } else { severity };
             named(source, |source| self.0.message(source, severity, repeats, text));
+        }
+    }
+
+    fn unit(&mut self, name: &str, is_users: bool, fate: Fate<'_>) {
+        let mut named = Text::default();
+        // A name that fills the room is as long as names can be.
+        write!(named, "{name}{}", if is_users { " (of a user)" } else { "" }).ok();
+        let name = named.as_str();
+        match fate {
+            Fate::Failed { result, code, status } => {
+                let mut more = Text::default();
+                let how = match code {
+                    "exited" => "exited with",
+                    "killed" => "killed by signal",
+                    "dumped" => "dumped core by signal",
+                    _ => "",
+                };
+                // There is room for it.
+                if how.is_empty() {
+                    more.push(result)
+                } else {
+                    write!(more, "{result}, {how} {status}").is_ok()
+                };
+                self.0.unit(EventKind::UNIT_FAILED, name, more.as_str(), 1);
+            }
+            Fate::Restarts(count) => self.0.unit(EventKind::UNIT_RESTART, name, "", count),
+            Fate::OutOfMemory => self.0.unit(EventKind::UNIT_OOM, name, "", 1),
         }
     }
 }
