@@ -72,7 +72,7 @@ pub trait Listener {
 
     /// A message that was not in its file before, or has been repeated twice as often as when it was
     /// told last. `repeats` counts from the beginning of the file. The text is cut at
-    /// [`TEXT_LEN_MAX`]; of a compressed one only the length is known.
+    /// [`TEXT_LEN_MAX`]; of one that is compressed with lz4 or xz only the length is known.
     fn message(&mut self, source: &[u8], severity: u8, repeats: u64, text: &[u8]);
 
     /// What the service manager says of a unit: the machine's own, or one of a user.

@@ -100,6 +100,15 @@ impl JournalFile {
         Ok((data, told))
     }
 
+    /// As much of the payload of a value as there is room for; answers with how much that is.
+    pub(super) fn payload(&mut self, at: u64, data: &Data, room: &mut [u8]) -> Result<usize, Bad> {
+        let begin = u64_of(if self.is_compact { DATA_LEN + 8 } else { DATA_LEN });
+        let len = usize::try_from(data.payload_len).unwrap_or(usize::MAX).min(room.len());
+        let room = room.get_mut(..len).unwrap_or_default();
+        self.read_exact(at.checked_add(begin).ok_or(Bad::Damaged("an offset"))?, room)?;
+        Ok(len)
+    }
+
     /// The name of a field; answers with the next field of its bucket, and the length of the name.
     pub(super) fn field(&mut self, at: u64, name: &mut [u8; 24]) -> Result<(u64, usize), Bad> {
         let mut bytes = [0; FIELD_LEN + 24];
