@@ -109,6 +109,7 @@ pub struct Journal {
     now_us: u64,
     errors: u64,
     trouble: Name<240>,
+    errno: Option<i32>,
 }
 
 impl Journal {
@@ -132,6 +133,7 @@ impl Journal {
             now_us: 0,
             errors: 0,
             trouble: Name::new(b""),
+            errno: None,
         }
     }
 
@@ -160,15 +162,24 @@ impl Journal {
         Some(self.trouble.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// The error behind it; `None`: nothing is wrong, or there is no journald to begin with.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
     /// Finds words for what is wrong now.
     fn explain(&mut self) {
         let mut text = Name::new(b"");
+        self.errno = None;
         // A text that is too long is cut.
         if let Some(failed) = self.failed.first() {
             let path = self.folders.path_of(failed.folder, failed.name.as_bytes());
             write!(text, "journal: {} in {}", failed.bad, path.display()).ok();
+            self.errno = Some(failed.bad.errno());
         } else if let Some((path, bad)) = self.folders.trouble() {
             write!(text, "journal: {bad} in {}", path.display()).ok();
+            self.errno = Some(bad.errno());
         } else if self.seats.is_empty() {
             let [var, run] = self.folders.roots();
             write!(text, "journal: no journald, nothing in {} ", var.display()).ok();

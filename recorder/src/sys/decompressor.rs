@@ -2,7 +2,7 @@
 //! whatever a frame says of its own size is not believed.
 //!
 //! Block by block, and no further than is wanted: the first block holds 128 KiB at most, whatever is
-//! behind it. Memory that is not needed for that is mapped and never touched.
+//! behind it. It takes 94 KiB of state and 160 KiB of buffers.
 
 use std::ffi::c_void;
 use std::io;
