@@ -265,9 +265,7 @@ fn a_journald_that_dies_and_comes_back_costs_no_line() {
     assert!(told.lines()["vector.service"] >= 100);
 }
 
-/// On a busy machine `logger` cannot always send as another user: `.ci/full` runs it alone.
 #[test]
-#[ignore = "needs a machine that is not busy"]
 fn lines_of_users_in_files_of_their_own_are_counted() {
     let Some((journald, mut journal)) = begin(CALM, &[]) else { return };
     let mut told = Told::default();

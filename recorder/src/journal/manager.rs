@@ -54,6 +54,14 @@ impl Tale {
     }
 }
 
+/// Whether the lines of a unit (as `_SYSTEMD_UNIT=` has it) may be about others: those of process 1, of
+/// the managers of users, and of journald.
+pub(super) fn tells_of_others(field: &[u8]) -> bool {
+    let begins =
+        [&b"_SYSTEMD_UNIT=init.scope"[..], b"_SYSTEMD_UNIT=user@", b"_SYSTEMD_UNIT=systemd-j"];
+    begins.iter().any(|begin| field.starts_with(begin))
+}
+
 /// Something that happened to a unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate<'a> {

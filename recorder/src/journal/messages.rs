@@ -29,7 +29,7 @@ const UNLINKED_MAX: u32 = 8;
 
 /// Messages whose repetition is watched, and how many of them in a look in a storm.
 const WATCHED_MAX: usize = 16;
-const WATCHED_IN_STORM: usize = 4;
+const WATCHED_IN_STORM: usize = 2;
 
 const PREFIX: &[u8] = b"MESSAGE=";
 
@@ -82,12 +82,15 @@ impl Messages {
         sources: &Sources,
         listener: &mut dyn Listener,
     ) -> Result<(), Bad> {
+        if !seat.reading.is_measured {
+            return Ok(());
+        }
         let is_storm = new_entries > ENTRIES_PER_LOOK;
         self.tell_repeated(seat, is_storm, listener)?;
         let most = if is_storm { MESSAGES_IN_STORM } else { MESSAGES_PER_LOOK };
         let mut found = [(0, Data::default()); MESSAGES_PER_LOOK];
         let mut count = 0;
-        let newest = seat.fields.newest_message(&mut seat.file)?;
+        let newest = seat.fields.newest;
         let told = *seat.fields.told_message();
         let (mut at, mut unlinked) = (newest, 0);
         while at != 0 && at != told && count < most {
