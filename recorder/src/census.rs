@@ -29,6 +29,7 @@ mod register;
 mod scan;
 mod seating;
 mod table;
+mod threads;
 mod top;
 
 use lifetimes::Lifetimes;
