@@ -11,7 +11,7 @@ for tool in losetup mkfs.btrfs python3; do
     command -v "$tool" >/dev/null || skip "there is no $tool"
 done
 [ -d /dev/shm ] || skip "there is no /dev/shm to hold the images"
-cargo build --quiet -p flightrec-recorder --bin flightrecd
+cargo build --quiet -p flightrec-recorder --bins
 flightrecd=${CARGO_TARGET_DIR:-target}/debug/flightrecd
 work=$(mktemp -d /dev/shm/flightrec-gaps.XXXXXX)
 loops=()

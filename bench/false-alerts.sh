@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 skip() { echo "skipped: $*"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "chroot needs root"
 command -v debootstrap >/dev/null || skip "there is no debootstrap"
-cargo build --quiet --release -p flightrec-recorder --bin flightrecd -p flightrec-reader --bin flightrec
+cargo build --quiet --release -p flightrec-recorder -p flightrec-reader --bins
 bin=$PWD/${CARGO_TARGET_DIR:-target}/release
 sources=$PWD
 work=$(mktemp -d)

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-20}
-cargo build --release --quiet -p flightrec-recorder --bin flightrecd
+cargo build --release --quiet -p flightrec-recorder --bins
 release=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/flightrec-bench.XXXXXX")
 : >"$work/none.toml"

@@ -63,6 +63,13 @@ fn takes_direct(file: &File) -> bool {
     MmapMut::map_anon(4096).is_ok_and(|mut page| file.read_at(&mut page, 0).is_ok())
 }
 
+/// One that is open, and as it was opened.
+impl From<File> for FileDisk {
+    fn from(file: File) -> Self {
+        Self { file }
+    }
+}
+
 impl Disk for FileDisk {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         read_whole(&self.file, buffer, offset)

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use bincode::{Decode, Encode};
+
 /// Where the kernel shows it, and where systemd-pstore moves it.
 const KERNEL: &str = "sys/fs/pstore";
 const MOVED: &str = "var/lib/systemd/pstore";
@@ -38,7 +40,7 @@ const GRAVE: [&str; 8] = [
 const IDLE: [&str; 5] = ["Call Trace", "Call trace", "<TASK>", "</TASK>", "Modules linked in"];
 
 /// What a kernel said as it died.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Decode, Default, Encode, Eq, PartialEq)]
 pub struct LastWords {
     /// Line by line, from the one that tells why; none if nobody has left any.
     pub lines: Vec<String>,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use bincode::{Decode, Encode};
 use flightrec_format::event::{EventKind, stop_reason};
 
 use crate::alert::Alert;
@@ -15,6 +16,7 @@ use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::marks::Mark;
+use crate::memory::Part;
 use crate::pstore::LastWords;
 use crate::report::Report;
 use crate::rows::Rows;
@@ -25,7 +27,7 @@ use crate::writer::Writer;
 mod writing;
 
 /// How to record, once all is open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Decode, Encode)]
 pub struct Plan {
     /// Time between samples.
     pub interval_ns: u64,
@@ -202,6 +204,14 @@ impl<C: Compressor> Recorder<C> {
     pub fn with_words(mut self, words: Receiver<Word>) -> Self {
         self.words = Some(words);
         self
+    }
+
+    /// The memory that must be there when there is no more to be had.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        let frames = self.maker.iter().flat_map(FrameMaker::parts);
+        let jobs = self.writer.parts();
+        self.rows.parts().into_iter().chain(self.events.parts()).chain(frames).chain(jobs).collect()
     }
 
     /// Records until told to end. `stop_reason_of` says what a termination means: only the service

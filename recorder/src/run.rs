@@ -1,41 +1,30 @@
 //! `flightrecd run`: opens everything, tells what it could not have, and records.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flightrec_format::event::stop_reason;
 use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
 
 use crate::cadence::Cadence;
-use crate::census::{self, Census};
-use crate::clock::{Clock, Signal, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::disk::{Disk, FileDisk};
+use crate::disk::FileDisk;
 use crate::error::{Error, reason};
-use crate::journal::Journal;
-use crate::logs::journald::Journald;
-use crate::logs::{self, Logs, Places};
-use crate::marks::{self, Inbox};
-use crate::recorder::{Ended, Plan, Recorder};
-use crate::report;
-use crate::resume::Starter;
-use crate::sample::Layout;
-use crate::sampler::Sampler;
-use crate::slow;
-use crate::sources::{self, MACHINE, RANKS, Roots};
-use crate::sys::{self, StaticCompressor};
-use crate::words::Messages;
-use crate::writer::{AckLog, Opener, Writer};
+use crate::recorder::Plan;
+use crate::sys::{self};
 use crate::{facts, place, pstore};
 
 mod configuring;
+pub mod handover;
 mod opening;
+mod recording;
 
 use configuring::configure;
+use handover::{Task, hand_over};
 use opening::{open_for, open_for_service};
+use recording::record;
 
 /// What the command line asks for; `None` leaves it to the configuration.
 #[derive(Clone, Debug, Default)]
@@ -76,12 +65,38 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
     } else {
         open_for(&config.recording, identity)?
     };
-    let missing = protect(&config);
+    let mut missing = protect(&config);
+    let small = handover::program().is_some();
+    if !small {
+        missing.push("small program: flightrecd-core is not beside flightrecd".to_owned());
+    }
     if !service {
         tell(&missing);
     }
-    let plan = plan(&config, options, opened.copied, complaints, &missing, &*clock)?;
-    let ended = record(&config, options, plan, (opened.disk, opened.superblock), clock)?;
+    let task = Task {
+        plan: plan(&config, options, opened.copied, complaints, &missing, &*clock)?,
+        recording: config.recording.clone(),
+        ack_log: options.ack_log.clone(),
+        messages: config.messages,
+        precision: config.precision,
+        lock_memory: config.lock_memory,
+    };
+    if small {
+        // It comes back only if it was not possible: then this program does it, and takes more.
+        let error = hand_over(&task, opened.disk.file(), &opened.superblock);
+        tell(&[format!("cannot become the smaller program: {error}")]);
+    }
+    finish(task, opened.disk, opened.superblock, clock)
+}
+
+/// Records to the end, and says how it was.
+fn finish(
+    task: Task,
+    disk: FileDisk,
+    superblock: Superblock,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Error> {
+    let ended = record(task, (disk, superblock), clock)?;
     let durable = if ended.durable { "" } else { " The stop record could not be made durable." };
     tell(&[format!("{} samples, {} commits.{durable}", ended.samples, ended.commits)]);
     Ok(())
@@ -144,101 +159,6 @@ fn plan(
         complaints,
         copied,
         last_words: pstore::last_words(Path::new("/"), clock.boottime_ns(), clock.realtime_ns()),
-    })
-}
-
-/// Starts the threads and records.
-fn record(
-    config: &Config,
-    options: &RunOptions,
-    plan: Plan,
-    (disk, superblock): (FileDisk, Superblock),
-    clock: Arc<dyn Clock>,
-) -> Result<Ended, Error> {
-    let starter = Starter {
-        boot_id: plan.boot_id,
-        facts_crc: flightrec_format::facts::facts_crc(&plan.facts),
-    };
-    let failed = |what: &str, error: &io::Error| Error::new(format!("{what}: {error}"), "");
-    let ack_log = options.ack_log.as_deref().map(|path| ack_log(path, &plan)).transpose()?;
-    let opener: Opener = Box::new(move || {
-        let disk: Box<dyn Disk> = Box::new(disk);
-        Ok((disk, superblock))
-    });
-    let writer = Writer::start(opener, starter, clock.clone(), ack_log)
-        .map_err(|error| failed("cannot start the writer", &error))?;
-    let layout = Layout::new(MACHINE, RANKS);
-    let (mut sources, mut lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
-    let (sender, reports) = report::channel();
-    let of_journal = sender.clone();
-    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
-    sources.extend(own);
-    if config.messages == Messages::Redacted {
-        lookout.add(Box::new(cmdlines));
-    }
-    lookout.add(census.questions(Path::new("/")));
-    // Without a folder for them, as for a user who is not root, there are no marks.
-    let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
-    let no_thread = |error: &io::Error| failed("cannot start a thread", error);
-    let slow = slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
-    let census = census.start(clock.clone(), census::PERIOD).map_err(|error| no_thread(&error))?;
-    let (mut logs, heard) =
-        Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
-    let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));
-    logs.add(Box::new(Journald::new(journal, clock.clone(), of_journal)));
-    sources.extend(heard.sources);
-    let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
-    let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());
-    let compressor =
-        StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
-    let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
-    let recorder = recorder.with_marks(marks).with_reports(reports).with_words(heard.words);
-    // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
-    if config.lock_memory {
-        sys::lock_memory().ok();
-    }
-    let ended = recorder
-        .run(reason_of)
-        .map_err(|error| failed(&format!("cannot use {}", config.recording.display()), &error));
-    drop((slow, census, logs));
-    ended
-}
-
-/// Only the service manager knows whether the machine goes down.
-fn reason_of(signal: Signal) -> i64 {
-    let stopping =
-        std::fs::read_to_string(MANAGER_STATE).is_ok_and(|state| state.trim() == "stopping");
-    match signal {
-        Signal::Terminate if stopping => stop_reason::MACHINE_SHUTDOWN,
-        Signal::Terminate if std::env::var_os("NOTIFY_SOCKET").is_some() => {
-            stop_reason::SERVICE_STOP
-        }
-        _ => stop_reason::SIGNAL,
-    }
-}
-
-/// A log of acknowledged samples, for tests: the line reaches the file before the next commit.
-fn ack_log(path: &Path, plan: &Plan) -> Result<AckLog, Error> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-        Error::new(format!("cannot open the acknowledgement log {}: {error}", path.display()), "")
-    })?;
-    let prefix = format!("{} {} ", hex(&plan.boot_id), hex(&plan.run_id));
-    let mut lines = Vec::with_capacity(64 << 10);
-    Ok(Box::new(move |ticks: &[u64]| {
-        lines.clear();
-        for tick in ticks {
-            // A full log loses lines, never the recording.
-            writeln!(lines, "{prefix}{tick}").ok();
-        }
-        file.write_all(&lines).ok();
-    }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        text
     })
 }
 

@@ -8,6 +8,7 @@
 //! |------|---------------|
 //! | [`time`] | clocks and their synchronisation |
 //! | [`signal`] | waiting for a moment or a signal, whichever comes first |
+//! | [`exec`] | becoming another program |
 //! | [`process`] | locked memory, priority, page faults, random bytes |
 //! | [`mod@file`] | locks, allocation, extents, file systems |
 //! | [`dir`] | listing directories that are held open, opening files in them |
@@ -18,6 +19,7 @@
 pub mod compressor;
 pub mod decompressor;
 pub mod dir;
+pub mod exec;
 pub mod file;
 pub mod process;
 pub mod signal;
@@ -26,11 +28,14 @@ pub mod time;
 pub use compressor::StaticCompressor;
 pub use decompressor::StaticDecompressor;
 pub use dir::{list_dir, list_dir_from, open_at};
+pub use exec::{adopt, become_program, keep_open, memory_file, set_name};
 pub use file::{
     FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,
     file_system_room, ignore_file_size_signal, lock_exclusive, rename_new, set_nocow,
 };
-pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
+pub use process::{
+    faults, lock_in, lock_memory, page_size, random_bytes, set_io_flusher, set_nice,
+};
 pub use signal::{Signal, block_signals, wait_signal_until};
 pub use time::{
     boottime_ns, clock_synced, local_offset_s, monotonic_ns, process_cpu_ns, realtime_ns,

@@ -10,6 +10,7 @@ pub mod grave;
 pub mod kept;
 pub mod redact;
 
+use bincode::{Decode, Encode};
 use flightrec_format::entity::EntityName;
 use flightrec_format::event::EventKind;
 
@@ -112,7 +113,7 @@ impl std::fmt::Debug for Text {
 }
 
 /// How much of a message may be recorded.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Decode, Default, Encode, Eq, PartialEq)]
 pub enum Messages {
     /// Nothing: rates, and the classes of grave kernel messages.
     None,

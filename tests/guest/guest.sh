@@ -19,7 +19,7 @@ guest_begin() {
         command -v "$tool" >/dev/null || skip "there is no $tool"
     done
     if [ -z "${FLIGHTREC_BIN:-}" ]; then
-        cargo build --quiet -p flightrec-recorder --bin flightrecd -p flightrec-reader --bin flightrec
+        cargo build --quiet -p flightrec-recorder -p flightrec-reader --bins
         FLIGHTREC_BIN=${CARGO_TARGET_DIR:-target}/debug
     fi
     bin=$(cd "$FLIGHTREC_BIN" && pwd)
@@ -55,7 +55,7 @@ guest_packages() {
     export LD_LIBRARY_PATH=$work/root/lib/x86_64-linux-gnu:$work/root/usr/lib/x86_64-linux-gnu
     mkdir -p initrd/bin initrd/modules initrd/proc initrd/sys initrd/dev initrd/mnt initrd/etc
     cp root/bin/busybox initrd/bin/
-    for program in flightrecd flightrec; do
+    for program in flightrecd flightrecd-core flightrec; do
         strip -o "initrd/bin/$program" "$bin/$program"
         guest_libraries "$bin/$program"
     done

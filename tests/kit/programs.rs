@@ -41,7 +41,7 @@ fn find_or_build(package: &str, program: &str) -> PathBuf {
     let built = Command::new(cargo)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(["build", "--quiet", "--message-format=json", "--profile", profile])
-        .args(["-p", package, "--bin", program, "--target-dir"])
+        .args(["-p", package, "--bins", "--target-dir"])
         .arg(target)
         .stderr(Stdio::inherit())
         .output()
