@@ -309,6 +309,8 @@ fn looking_at_the_journal_allocates_nothing() {
         for number in 0..20 * round {
             writeln!(vector, "<3>line {round} {number}").unwrap();
         }
+        // journald compresses what is long.
+        journald.native(&[("MESSAGE", &format!("{round} {}", "long ".repeat(1000)))]);
         SystemClock.wait(SystemClock.boottime_ns() + 100_000_000);
         look();
         match round {

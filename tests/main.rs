@@ -15,6 +15,7 @@ mod guarantees;
 mod journal;
 mod logs;
 mod long_life;
+mod manager;
 mod mark;
 mod packaging;
 mod power_cut;

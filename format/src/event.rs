@@ -82,6 +82,12 @@ events! {
     LINK = 23, "link", ["carrier"], true;
     /// A file system turned read-only, or writable again.
     REMOUNT = 24, "remount", ["read_only"], true;
+    /// A unit failed.
+    UNIT_FAILED = 25, "unit_failed", ["count"], true;
+    /// The service manager starts a unit again by itself.
+    UNIT_RESTART = 26, "unit_restart", ["count"], false;
+    /// The kernel killed a process of a unit for its memory.
+    UNIT_OOM = 27, "unit_oom", ["count"], true;
 }
 
 impl EventKind {

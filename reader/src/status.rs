@@ -69,8 +69,40 @@ pub struct Status {
 pub struct Lost {
     /// Its name.
     pub source: String,
-    /// What the kernel said, in words.
+    /// What the kernel said, in words; of the journal, what is wrong with which file.
     pub reason: String,
+}
+
+/// What may be wrong with the journal, by how its reason begins, and what would help.
+const JOURNAL_REMEDIES: [(&str, &str); 5] = [
+    ("no permission", "run the recorder as root, or with Group=systemd-journal in its unit"),
+    ("unknown flag", "this journald is newer than flightrec: look for a newer flightrec"),
+    ("the disk does not give it", "see dmesg: the card or disk may be failing"),
+    ("too many", "journalctl --vacuum-files=8 leaves fewer"),
+    ("", "journalctl --verify names what is broken, journalctl --rotate begins a new file"),
+];
+
+impl Lost {
+    /// What is lost, in words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { source, reason } = self;
+        let space = if reason.is_empty() { "" } else { ", " };
+        if source == "journal" {
+            return format!("journal: {reason}; lines and messages of services are missing");
+        }
+        format!("{source} does not answer any more{space}{reason}")
+    }
+
+    /// What would help.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        if self.source != "journal" {
+            return "dmesg may tell why";
+        }
+        let known = JOURNAL_REMEDIES.iter().find(|(begin, _)| self.reason.starts_with(begin));
+        known.map_or("", |(_, remedy)| remedy)
+    }
 }
 
 /// What the budget holds when full, KiB (design: 350 MB).
@@ -355,15 +387,18 @@ fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
     let mut merge = Merge::new(&searched, 0, u64::MAX);
     while merge.next(&mut timeline.recover).is_some() {}
     for told in merge.events_until(u64::MAX) {
-        let source = told.event.text;
+        // Of the journal it is told what is wrong with which file.
+        let text = told.event.text;
+        let (source, why) = text.split_once(": ").unwrap_or((&text, ""));
         let is_lost = told.event.kind == EventKind::SOURCE_LOST;
         if is_lost || told.event.kind == EventKind::SOURCE_FOUND {
             lost.retain(|lost| lost.source != source);
         }
         if is_lost {
             let errno = told.event.arguments.first().and_then(|errno| i32::try_from(*errno).ok());
-            let reason = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
-            lost.push(Lost { source, reason: reason.unwrap_or_default() });
+            let error = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
+            let reason = if why.is_empty() { error.unwrap_or_default() } else { why.to_owned() };
+            lost.push(Lost { source: source.to_owned(), reason });
         }
     }
     lost

@@ -17,6 +17,7 @@ mod folders;
 mod following;
 mod layout;
 mod list;
+mod manager;
 mod messages;
 mod name;
 mod rows;
@@ -29,6 +30,8 @@ use std::path::Path;
 use file::Inode;
 use folders::Folders;
 use layout::Bad;
+pub use manager::Fate;
+use manager::Manager;
 use messages::Messages;
 pub use messages::TEXT_LEN_MAX;
 use name::{FileName, Name};
@@ -69,8 +72,11 @@ pub trait Listener {
 
     /// A message that was not in its file before, or has been repeated twice as often as when it was
     /// told last. `repeats` counts from the beginning of the file. The text is cut at
-    /// [`TEXT_LEN_MAX`]; of a compressed one only the length is known.
+    /// [`TEXT_LEN_MAX`]; of one that is compressed with lz4 or xz only the length is known.
     fn message(&mut self, source: &[u8], severity: u8, repeats: u64, text: &[u8]);
+
+    /// What the service manager says of a unit: the machine's own, or one of a user.
+    fn unit(&mut self, _name: &str, _is_users: bool, _fate: Fate<'_>) {}
 }
 
 /// A file that is not read, and why.
@@ -95,6 +101,7 @@ pub struct Journal {
     rows: Rows,
     sources: Sources,
     messages: Messages,
+    manager: Manager,
     /// For each folder, the monotonic time up to which its lines are counted.
     counted_us: Vec<(FileName, u64)>,
     boot_id: [u8; 16],
@@ -102,6 +109,7 @@ pub struct Journal {
     now_us: u64,
     errors: u64,
     trouble: Name<240>,
+    errno: Option<i32>,
 }
 
 impl Journal {
@@ -118,12 +126,14 @@ impl Journal {
             rows: Rows::new(),
             sources: Sources::new(),
             messages: Messages::new(),
+            manager: Manager::new(),
             counted_us: Vec::with_capacity(FILES_MAX),
             boot_id,
             began_us: None,
             now_us: 0,
             errors: 0,
             trouble: Name::new(b""),
+            errno: None,
         }
     }
 
@@ -152,15 +162,24 @@ impl Journal {
         Some(self.trouble.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// The error behind it; `None`: nothing is wrong, or there is no journald to begin with.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
     /// Finds words for what is wrong now.
     fn explain(&mut self) {
         let mut text = Name::new(b"");
+        self.errno = None;
         // A text that is too long is cut.
         if let Some(failed) = self.failed.first() {
             let path = self.folders.path_of(failed.folder, failed.name.as_bytes());
             write!(text, "journal: {} in {}", failed.bad, path.display()).ok();
+            self.errno = Some(failed.bad.errno());
         } else if let Some((path, bad)) = self.folders.trouble() {
             write!(text, "journal: {bad} in {}", path.display()).ok();
+            self.errno = Some(bad.errno());
         } else if self.seats.is_empty() {
             let [var, run] = self.folders.roots();
             write!(text, "journal: no journald, nothing in {} ", var.display()).ok();

@@ -5,7 +5,7 @@
 //! tell the same ear, which posts rates and messages for the sampler; nobody waits for them.
 
 mod ear;
-mod journald;
+pub mod journald;
 mod seats;
 
 use std::path::Path;

@@ -69,8 +69,15 @@ pub const COLUMNS_MAX: usize = 2048;
 const REPORTS_PER_TICK: usize = 4;
 
 /// Events that are no reason to commit at once: they come with every cron job, or with a loose cable.
-const QUIET: [EventKind; 4] =
-    [EventKind::UNIT_START, EventKind::UNIT_END, EventKind::PROCESS, EventKind::LINK];
+const QUIET: [EventKind; 7] = [
+    EventKind::UNIT_START,
+    EventKind::UNIT_END,
+    EventKind::PROCESS,
+    EventKind::LINK,
+    EventKind::UNIT_FAILED,
+    EventKind::UNIT_RESTART,
+    EventKind::UNIT_OOM,
+];
 
 /// The kernel's errors, and worse: `err` of syslog.
 const GRAVE_SEVERITY: u8 = 3;
@@ -361,23 +368,27 @@ impl<C: Compressor> Recorder<C> {
         }
     }
 
-    /// What logs said since the last tick: messages to be kept, and events of the kernel. Of these
-    /// half the room is left to others.
+    /// What logs said since the last tick: messages to be kept, and events. Of these half the room is
+    /// left to others.
     fn tell_words(&mut self, tick: u64) {
         for _ in 0..WORDS_AT_ONCE {
             let Some(word) = self.words.as_ref().and_then(|words| words.try_recv().ok()) else {
                 return;
             };
             let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
-            if !word.event {
+            let Some(kind) = word.event else {
                 self.events.words.put(tick, &word, sealed);
-            } else if self.events.has_room(EVENT_COUNT / 2, sealed) {
-                if word.severity <= GRAVE_SEVERITY && word.at_ns >= self.settled_ns {
-                    self.alert.shock();
+                continue;
+            };
+            if self.events.has_room(EVENT_COUNT / 2, sealed) {
+                let mut argument = signed(word.count);
+                if kind == EventKind::KERNEL {
+                    argument = i64::from(word.severity);
+                    if word.severity <= GRAVE_SEVERITY && word.at_ns >= self.settled_ns {
+                        self.alert.shock();
+                    }
                 }
-                let severity = i64::from(word.severity);
-                let at = (tick, word.at_ns);
-                self.event_at(EventKind::KERNEL, at, &[severity], word.text.as_bytes());
+                self.event_at(kind, (tick, word.at_ns), &[argument], word.text.as_bytes());
             }
         }
     }

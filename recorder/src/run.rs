@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
 use crate::error::{Error, reason};
 use crate::journal::Journal;
+use crate::logs::journald::Journald;
 use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
 use crate::recorder::{Ended, Plan, Recorder};
@@ -169,6 +170,7 @@ fn record(
     let layout = Layout::new(MACHINE, RANKS);
     let (mut sources, mut lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
     let (sender, reports) = report::channel();
+    let of_journal = sender.clone();
     let (census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
     sources.extend(own);
     if config.messages == Messages::Redacted {
@@ -183,7 +185,8 @@ fn record(
         .map_err(|error| no_thread(&error))?;
     let (mut logs, heard) =
         Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
-    logs.add(Box::new(Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]))));
+    let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));
+    logs.add(Box::new(Journald::new(journal, clock.clone(), of_journal)));
     sources.extend(heard.sources);
     let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(config.precision), clock.clone());

@@ -11,11 +11,12 @@
 //! | [`process`] | locked memory, priority, page faults, random bytes |
 //! | [`mod@file`] | locks, allocation, extents, file systems |
 //! | [`dir`] | listing directories that are held open, opening files in them |
-//! | [`compressor`] | zstd in memory that we own |
+//! | [`compressor`], [`decompressor`] | zstd in memory that we own |
 
 #![allow(unsafe_code, reason = "the one place where it is allowed")]
 
 pub mod compressor;
+pub mod decompressor;
 pub mod dir;
 pub mod file;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod signal;
 pub mod time;
 
 pub use compressor::StaticCompressor;
+pub use decompressor::StaticDecompressor;
 pub use dir::{list_dir, list_dir_from, open_at};
 pub use file::{
     FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod redact;
 
 use flightrec_format::entity::EntityName;
+use flightrec_format::event::EventKind;
 
 /// How much one source has said since the recorder started. Grows only.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -35,6 +36,10 @@ pub trait Listener {
 
     /// A line of the kernel itself that is of a grave class, or an error.
     fn grave(&mut self, _class: Option<&'static str>, _severity: u8, _text: &[u8]) {}
+
+    /// What the service manager says of a unit, so many times: the event that it is, the name of the
+    /// unit, and more about it, if there is more.
+    fn unit(&mut self, _kind: EventKind, _name: &str, _more: &str, _repeats: u64) {}
 }
 
 /// Longest text of a message that is kept, bytes. (The format allows 512.)
@@ -58,6 +63,12 @@ impl Text {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The same, as it was put in.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// Appends as much as has room, whole characters only; false if something was left out.
@@ -133,8 +144,8 @@ impl Messages {
 /// Something for the sampler: a message as it stands by now, or an event of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {
-    /// Whether it is an event; else a message.
-    pub event: bool,
+    /// The event that it is; else it is a message.
+    pub event: Option<EventKind>,
     /// Boot time at which it was heard last.
     pub at_ns: u64,
     /// Who said it.

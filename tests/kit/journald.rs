@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -101,11 +101,16 @@ impl Journald {
             .spawn()
             .map_err(|error| error.to_string())?;
         let socket = folder.join("run/journal/socket");
+        let streams = folder.join("run/journal/stdout");
         fs::remove_file(&socket).ok();
+        fs::remove_file(&streams).ok();
+        let pid = child.id();
         self.child = Some(child);
         let is_up = wait_until(|| {
             fs::metadata(&socket).is_ok_and(|metadata| metadata.file_type().is_socket())
                 && UnixDatagram::unbound().is_ok_and(|own| own.connect(&socket).is_ok())
+                && UnixStream::connect(&streams).is_ok()
+                && is_listening_to_signals(pid)
         });
         let said = fs::read_to_string(at("stderr")).unwrap_or_default();
         if is_up { Ok(()) } else { Err(format!("journald does not start here: {said}")) }
@@ -254,6 +259,15 @@ impl Drop for Journald {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether SIGUSR1 no longer ends it: its sockets are there some time before.
+fn is_listening_to_signals(pid: u32) -> bool {
+    const SIGUSR1: u64 = 1 << 9;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let blocked = blocked.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    blocked.is_some_and(|mask| mask & SIGUSR1 != 0)
 }
 
 /// Lines of one service.

@@ -21,6 +21,7 @@ pub mod judge;
 pub mod kernel;
 pub mod ledger;
 pub mod loop_device;
+pub mod manager;
 pub mod mount;
 pub mod noise;
 pub mod observed;

@@ -7,6 +7,7 @@
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
+use flightrec_format::event::EventKind;
 use flightrec_format::facts::{RunFacts, facts_crc};
 use flightrec_format::superblock::{Geometry, Superblock};
 use flightrec_recorder::clock::{Clock, Signal};
@@ -279,7 +280,7 @@ impl Source for Chatter {
             while text.push(&format!("{:016x}", self.0.draw())) {}
             let source = short_name(format!("/var/log/app{number}.log").as_bytes());
             let word = Word {
-                event: false,
+                event: None,
                 at_ns: 0,
                 source,
                 severity: 3,
@@ -309,7 +310,15 @@ impl Source for BadDriver {
             let mut text = Text::default();
             text.push("mmc0: error -110 whilst initialising SD card");
             let source = short_name(b"kmsg");
-            let word = Word { event: true, at_ns, source, severity: 3, count: 1, id: at_ns, text };
+            let word = Word {
+                event: Some(EventKind::KERNEL),
+                at_ns,
+                source,
+                severity: 3,
+                count: 1,
+                id: at_ns,
+                text,
+            };
             // The recorder takes them at each tick.
             self.2.try_send(word).ok();
         }

@@ -188,8 +188,7 @@ fn protections(status: &Status) -> Vec<Finding> {
         findings.push(finding("config", Grade::Warn, wrong.to_owned(), remedy));
     }
     for lost in &status.lost_sources {
-        let seen = format!("{} does not answer any more ({})", lost.source, lost.reason);
-        findings.push(finding("source", Grade::Warn, seen, "dmesg may tell why"));
+        findings.push(finding("source", Grade::Warn, lost.sentence(), lost.remedy()));
     }
     if let Some(slowed) = status.of_fact("cadence").next() {
         let remedy = "A raw partition, another file system, or commit = in /etc/flightrec.toml";

@@ -21,12 +21,18 @@ fn sources_that_do_not_answer_any_more_are_told_with_their_reason() {
         (EventKind::SOURCE_LOST, 20, vec![5], "/proc/old"),
         (EventKind::SOURCE_LOST, 30, vec![5], "/proc/back"),
         (EventKind::SOURCE_FOUND, 40, vec![], "/proc/back"),
+        (EventKind::SOURCE_LOST, 980, vec![13], "journal: not a journal file in /x"),
+        (EventKind::SOURCE_LOST, 985, vec![13], "journal: no permission in /x"),
         (EventKind::SOURCE_LOST, 990, vec![19], "/proc/new"),
     ];
     let (code, seen, text) = status(&run, 1000);
-    assert_eq!((code, &seen["lost_sources"]), (0, &serde_json::json!(["/proc/old", "/proc/new"])));
+    let lost = serde_json::json!(["/proc/old", "journal", "/proc/new"]);
+    assert_eq!((code, &seen["lost_sources"]), (0, &lost));
     let text = text.replace("\n           ", " ");
     assert!(text.contains("/proc/new does not answer any more, No such device"), "{text}");
+    assert!(text.contains("journal: no permission in /x; lines and messages of"), "{text}");
+    assert!(text.contains("Group=systemd-journal"), "{text}");
+    assert!(!text.contains("not a journal file"), "{text}");
 }
 
 /// Headers alone tell it: from the first tick to the last, in seconds.

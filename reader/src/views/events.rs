@@ -23,6 +23,8 @@ pub fn is_grave(event: &EventAt) -> bool {
                 | EventKind::OOM_KILL
                 | EventKind::DROPPED
                 | EventKind::BLOCKED
+                | EventKind::UNIT_FAILED
+                | EventKind::UNIT_OOM
         ),
     }
 }

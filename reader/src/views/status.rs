@@ -32,7 +32,7 @@ pub const PROTECTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// What a board may lack (run fact `absent`), why, and what would help.
-const ABSENT: [(&str, &str, &str); 8] = [
+const ABSENT: [(&str, &str, &str); 9] = [
     ("pressure", "the kernel keeps no PSI", "psi=1 on its command line, if it was built with it"),
     (
         "memory controller",
@@ -45,6 +45,7 @@ const ABSENT: [(&str, &str, &str); 8] = [
     ("eMMC life time", "no eMMC that tells", "none: SD cards do not tell how worn they are"),
     ("watchdog", "no driver, or one without sysfs", "load the board's driver"),
     ("pstore", "a kernel that panics leaves no words", "ramoops in the device tree, or EFI"),
+    ("journal", "no journald writes here", "none needed: the kernel and /var/log are read"),
 ];
 
 /// All lines.
@@ -197,15 +198,8 @@ fn missing(status: &Status) -> Vec<String> {
         tell("default", &format!("{} (see flightrecd check-config)", escape(bad)));
     }
     for lost in &status.lost_sources {
-        let reason = if lost.reason.is_empty() { "" } else { ", " };
-        tell(
-            "lost",
-            &format!(
-                "{} does not answer any more{reason}{}: tried again with each sample, see dmesg",
-                escape(&lost.source),
-                lost.reason
-            ),
-        );
+        let (sentence, remedy) = (lost.sentence(), lost.remedy());
+        tell("lost", &format!("{}. Tried again all the time. Remedy: {remedy}", escape(&sentence)));
     }
     match own(status, "slow_age_s") {
         0..30 => {}

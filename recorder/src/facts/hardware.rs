@@ -36,6 +36,7 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
     ("eMMC life time", &["sys/block/mmcblk*/device/life_time"]),
     ("watchdog", &["sys/class/watchdog/watchdog*/state"]),
     ("pstore", &["sys/fs/pstore/."]),
+    ("journal", &["var/log/journal/.", "run/log/journal/."]),
 ];
 
 impl Hardware<'_> {

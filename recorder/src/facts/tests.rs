@@ -91,7 +91,7 @@ fn a_board_is_described() {
         (
             "absent",
             "pressure, bytes of processes of others (CAP_SYS_PTRACE), memory controller, \
-             frequency, undervoltage, pstore",
+             frequency, undervoltage, pstore, journal",
         ),
     ] {
         assert_eq!(facts.get(name), Some(value), "{name}");

@@ -41,7 +41,7 @@ fn there_is_always_a_tail_frame_with_the_newest_sample() {
             while text.push("of a log ") {}
             let source = short_name(format!("journal:{id}.service").as_bytes());
             let word =
-                Word { event: false, at_ns: 0, source, severity: 3, count: 1, id: tick + id, text };
+                Word { event: None, at_ns: 0, source, severity: 3, count: 1, id: tick + id, text };
             events.words.put(tick, &word, Some(tick - 1));
         }
         let records = (&layout, &rows, &events);

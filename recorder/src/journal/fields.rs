@@ -4,7 +4,8 @@
 //! at anything else. Fields are found by going through their hash table, so that no hash is needed.
 
 use super::file::JournalFile;
-use super::layout::{Bad, FIELD_HEAD_AT, Header, u64_at};
+use super::layout::{Bad, Header, u64_at};
+use super::manager::{Tale, tells_of_others};
 use super::rows::{Rows, What};
 use super::sources::{KERNEL, Sources};
 
@@ -39,15 +40,17 @@ struct Field {
 /// The fields of one file.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
-    fields: [Field; NAMES.len()],
+    six: [Field; NAMES.len()],
     /// How many the file had when they were looked for.
     looked_at: u64,
+    /// The newest value of `MESSAGE` when the values were followed.
+    pub(super) newest: u64,
 }
 
 impl Fields {
     /// Looks for those that are missing, if there may be new ones.
     pub(super) fn find(&mut self, file: &mut JournalFile, header: &Header) -> Result<(), Bad> {
-        let is_complete = self.fields.iter().all(|field| field.offset != 0);
+        let is_complete = self.six.iter().all(|field| field.offset != 0);
         if is_complete || (header.n_fields != 0 && header.n_fields == self.looked_at) {
             return Ok(());
         }
@@ -68,7 +71,7 @@ impl Fields {
                 let (next, len) = file.field(at, &mut name)?;
                 let name = name.get(..len).unwrap_or_default();
                 let known = NAMES.iter().position(|known| *known == name);
-                if let Some(field) = known.and_then(|known| self.fields.get_mut(known)) {
+                if let Some(field) = known.and_then(|known| self.six.get_mut(known)) {
                     field.offset = at;
                 }
                 at = next;
@@ -86,11 +89,17 @@ impl Fields {
         rows: &mut Rows,
         sources: &mut Sources,
     ) -> Result<(), Bad> {
-        for (kind, field) in self.fields.iter_mut().enumerate().take(MESSAGE) {
+        // Most files have all of them near their beginning.
+        let known = self.six.iter().map(|field| field.offset).filter(|offset| *offset != 0);
+        if let Some(first) = known.min() {
+            file.look_at(first)?;
+        }
+        self.newest = self.newest_message(file)?;
+        for (kind, field) in self.six.iter_mut().enumerate().take(MESSAGE) {
             if field.offset == 0 {
                 continue;
             }
-            let head = file.number(field.offset.saturating_add(FIELD_HEAD_AT))?;
+            let head = file.newest_of(field.offset)?;
             let mut at = head;
             for _ in 0..VALUES_MAX {
                 if at == 0 || at == field.head || rows.find(number, at).is_some() {
@@ -103,6 +112,9 @@ impl Fields {
                     && let Some(what) = meaning(kind, payload, sources)
                 {
                     rows.add(number, what, at);
+                    if let Some(row) = rows.find_mut(number, at) {
+                        row.tells_of_others = kind == 0 && tells_of_others(payload);
+                    }
                 }
                 at = data.older;
             }
@@ -111,19 +123,17 @@ impl Fields {
         Ok(())
     }
 
-    /// The newest value of `MESSAGE`.
+    /// The newest value of `MESSAGE` now.
     pub(super) fn newest_message(&self, file: &mut JournalFile) -> Result<u64, Bad> {
-        match self.fields.get(MESSAGE) {
-            Some(field) if field.offset != 0 => {
-                file.number(field.offset.saturating_add(FIELD_HEAD_AT))
-            }
+        match self.six.get(MESSAGE) {
+            Some(field) if field.offset != 0 => file.newest_of(field.offset),
             _ => Ok(0),
         }
     }
 
     /// The newest message that was told.
     pub(super) fn told_message(&mut self) -> &mut u64 {
-        let [.., field] = &mut self.fields;
+        let [.., field] = &mut self.six;
         &mut field.head
     }
 }
@@ -139,6 +149,7 @@ fn meaning(kind: usize, payload: &[u8], sources: &mut Sources) -> Option<What> {
             [digit @ b'0'..=b'7'] => Some(What::Severity(digit - b'0')),
             _ => None,
         },
-        _ => (value == SUPPRESSION_ID).then_some(What::Suppression),
+        _ if value == SUPPRESSION_ID => Some(What::Suppression),
+        _ => Tale::of(value).map(What::Manager),
     }
 }

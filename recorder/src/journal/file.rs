@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::layout::{
-    ARRAY, ARRAY_LEN, Bad, DATA, DATA_LEN, Data, ENTRY, ENTRY_LEN, Entry, FIELD, FIELD_LEN,
-    HEADER_LEN, Header, id_at, u32_at, u64_at,
+    ARRAY, ARRAY_LEN, Bad, DATA, DATA_LEN, Data, ENTRY, ENTRY_LEN, Entry, FIELD, FIELD_HEAD_AT,
+    FIELD_LEN, HEADER_LEN, Header, id_at, u32_at, u64_at,
 };
 use crate::sys;
 
@@ -25,6 +25,9 @@ pub(super) const ITEMS_MAX: usize = 96;
 /// Longest payload that is read at once.
 pub(super) const PAYLOAD_LEN_MAX: usize = 544;
 
+/// Bytes that are read at once where what is wanted lies together.
+pub(super) const WINDOW_LEN: usize = 4096;
+
 /// A journal file.
 #[derive(Debug)]
 pub(super) struct JournalFile {
@@ -32,6 +35,10 @@ pub(super) struct JournalFile {
     is_compact: bool,
     header_size: u64,
     reads_left: u32,
+    /// A part of the file as it was in this look, and where it begins.
+    window: [u8; WINDOW_LEN],
+    window_at: u64,
+    window_len: usize,
 }
 
 /// Which file on which disk.
@@ -47,8 +54,15 @@ impl JournalFile {
         if !metadata.is_file() {
             return Err(Bad::NoJournal);
         }
-        let mut opened =
-            Self { file, is_compact: false, header_size: 0, reads_left: READS_PER_LOOK };
+        let mut opened = Self {
+            file,
+            is_compact: false,
+            header_size: 0,
+            reads_left: READS_PER_LOOK,
+            window: [0; WINDOW_LEN],
+            window_at: 0,
+            window_len: 0,
+        };
         let header = opened.header()?;
         opened.is_compact = header.is_compact;
         opened.header_size = header.size;
@@ -58,6 +72,26 @@ impl JournalFile {
     /// A new look, a new ration.
     pub(super) fn begin(&mut self) {
         self.reads_left = READS_PER_LOOK;
+        self.window_len = 0;
+    }
+
+    /// Reads a part of the file at once: objects and numbers that lie wholly in it are taken from there
+    /// until the next look, or the next window. (Never what must be newer than something else.)
+    pub(super) fn look_at(&mut self, at: u64) -> Result<(), Bad> {
+        (self.window_at, self.window_len) = (at, 0);
+        self.window_len = read(&self.file, &mut self.reads_left, at, &mut self.window)?;
+        Ok(())
+    }
+
+    /// From here on everything is read anew.
+    pub(super) fn leave_window(&mut self) {
+        self.window_len = 0;
+    }
+
+    /// What the window holds from an offset on.
+    fn windowed(&self, at: u64) -> Option<&[u8]> {
+        let begin = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
+        self.window.get(..self.window_len)?.get(begin..)
     }
 
     pub(super) fn header(&mut self) -> Result<Header, Bad> {
@@ -71,6 +105,15 @@ impl JournalFile {
         let mut bytes = [0; 8];
         self.read_exact(at, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// The newest value of a field.
+    pub(super) fn newest_of(&mut self, field: u64) -> Result<u64, Bad> {
+        let at = field.checked_add(FIELD_HEAD_AT).ok_or(Bad::Damaged("an offset"))?;
+        match self.windowed(at).and_then(<[u8]>::first_chunk) {
+            Some(known) => Ok(u64::from_le_bytes(*known)),
+            None => self.number(at),
+        }
     }
 
     /// A value; as much of its payload as there is room for. Answers with the length of that.
@@ -98,6 +141,15 @@ impl JournalFile {
             n_entries: number(56),
         };
         Ok((data, told))
+    }
+
+    /// As much of the payload of a value as there is room for; answers with how much that is.
+    pub(super) fn payload(&mut self, at: u64, data: &Data, room: &mut [u8]) -> Result<usize, Bad> {
+        let begin = u64_of(if self.is_compact { DATA_LEN + 8 } else { DATA_LEN });
+        let len = usize::try_from(data.payload_len).unwrap_or(usize::MAX).min(room.len());
+        let room = room.get_mut(..len).unwrap_or_default();
+        self.read_exact(at.checked_add(begin).ok_or(Bad::Damaged("an offset"))?, room)?;
+        Ok(len)
     }
 
     /// The name of a field; answers with the next field of its bucket, and the length of the name.
@@ -173,7 +225,10 @@ impl JournalFile {
         if at < self.header_size || !at.is_multiple_of(8) {
             return Err(Bad::Damaged("an offset"));
         }
-        let len = self.read(at, bytes)?;
+        let len = match self.object_in_window(at, bytes) {
+            Some(len) => len,
+            None => self.read(at, bytes)?,
+        };
         if len < ARRAY_LEN {
             return Err(Bad::Truncated);
         }
@@ -183,27 +238,40 @@ impl JournalFile {
         Ok(len)
     }
 
+    /// An object that lies wholly in the window, or as much of it as is wanted.
+    fn object_in_window(&self, at: u64, bytes: &mut [u8]) -> Option<usize> {
+        let known = self.windowed(at)?;
+        let size = usize::try_from(u64_at(known, 8)?).ok()?;
+        let known = known.get(..size.min(bytes.len()))?;
+        bytes.get_mut(..known.len())?.copy_from_slice(known);
+        Some(known.len())
+    }
+
     pub(super) fn read_exact(&mut self, at: u64, bytes: &mut [u8]) -> Result<(), Bad> {
         if self.read(at, bytes)? == bytes.len() { Ok(()) } else { Err(Bad::Truncated) }
     }
 
-    /// Reads until the place is full or the file ends.
     fn read(&mut self, at: u64, bytes: &mut [u8]) -> Result<usize, Bad> {
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            self.reads_left = self.reads_left.checked_sub(1).ok_or(Bad::Endless)?;
-            // Offsets beyond what a file can have.
-            let begin = at.checked_add(u64_of(filled)).filter(|&begin| begin <= OFFSET_MAX);
-            let begin = begin.ok_or(Bad::Damaged("an offset"))?;
-            match self.file.read_at(rest, begin) {
-                Ok(0) => break,
-                Ok(len) => filled += len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(bad(&error)),
-            }
-        }
-        Ok(filled)
+        read(&self.file, &mut self.reads_left, at, bytes)
     }
+}
+
+/// Reads until the place is full or the file ends.
+fn read(file: &File, reads_left: &mut u32, at: u64, bytes: &mut [u8]) -> Result<usize, Bad> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        *reads_left = reads_left.checked_sub(1).ok_or(Bad::Endless)?;
+        // Offsets beyond what a file can have.
+        let begin = at.checked_add(u64_of(filled)).filter(|&begin| begin <= OFFSET_MAX);
+        let begin = begin.ok_or(Bad::Damaged("an offset"))?;
+        match file.read_at(rest, begin) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(bad(&error)),
+        }
+    }
+    Ok(filled)
 }
 
 pub(super) fn bad(error: &io::Error) -> Bad {

@@ -325,7 +325,8 @@ impl Journal {
             let settled = seat.settle(&mut self.rows, &mut self.sources).and_then(|errors| {
                 self.errors = self.errors.saturating_add(errors);
                 let new = header.n_entries.saturating_sub(begin);
-                self.messages.tell(seat, new, &self.rows, &self.sources, listener)
+                self.messages.tell(seat, new, &self.rows, &self.sources, listener)?;
+                self.manager.tell(seat, &mut self.rows, listener)
             });
             if settled.is_ok() {
                 seat.praise();

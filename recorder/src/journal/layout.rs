@@ -62,6 +62,13 @@ pub(super) enum Bad {
     TooMany,
 }
 
+impl Bad {
+    /// The kernel's number for it; for what a file says, that of a message that makes no sense.
+    pub(super) fn errno(self) -> i32 {
+        if let Self::Io(errno) = self { errno } else { libc::EBADMSG }
+    }
+}
+
 impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

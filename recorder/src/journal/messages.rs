@@ -4,6 +4,8 @@
 //! message, its counter says how often. The newest are read first, so that the last words are there
 //! however many came before them.
 
+use std::fmt::Write;
+
 use super::Listener;
 use super::counting::ENTRIES_PER_LOOK;
 use super::file::PAYLOAD_LEN_MAX;
@@ -12,6 +14,7 @@ use super::name::{Name, SourceName};
 use super::rows::Rows;
 use super::seat::Seat;
 use super::sources::Sources;
+use crate::sys::StaticDecompressor;
 
 /// Longest text that is told, bytes.
 pub const TEXT_LEN_MAX: usize = 512;
@@ -26,7 +29,7 @@ const UNLINKED_MAX: u32 = 8;
 
 /// Messages whose repetition is watched, and how many of them in a look in a storm.
 const WATCHED_MAX: usize = 16;
-const WATCHED_IN_STORM: usize = 4;
+const WATCHED_IN_STORM: usize = 2;
 
 const PREFIX: &[u8] = b"MESSAGE=";
 
@@ -47,11 +50,20 @@ pub(super) struct Messages {
     next: usize,
     /// The one that is read next in a storm.
     turn: usize,
+    unpacker: Unpacker,
 }
+
+/// `None`: there was no memory for it.
+type Unpacker = Option<StaticDecompressor>;
 
 impl Messages {
     pub(super) fn new() -> Self {
-        Self { watched: [None; WATCHED_MAX], next: 0, turn: 0 }
+        Self {
+            watched: [None; WATCHED_MAX],
+            next: 0,
+            turn: 0,
+            unpacker: StaticDecompressor::new().ok(),
+        }
     }
 
     /// Forgets a file.
@@ -70,12 +82,15 @@ impl Messages {
         sources: &Sources,
         listener: &mut dyn Listener,
     ) -> Result<(), Bad> {
+        if !seat.reading.is_measured {
+            return Ok(());
+        }
         let is_storm = new_entries > ENTRIES_PER_LOOK;
         self.tell_repeated(seat, is_storm, listener)?;
         let most = if is_storm { MESSAGES_IN_STORM } else { MESSAGES_PER_LOOK };
         let mut found = [(0, Data::default()); MESSAGES_PER_LOOK];
         let mut count = 0;
-        let newest = seat.fields.newest_message(&mut seat.file)?;
+        let newest = seat.fields.newest;
         let told = *seat.fields.told_message();
         let (mut at, mut unlinked) = (newest, 0);
         while at != 0 && at != told && count < most {
@@ -108,7 +123,7 @@ impl Messages {
                 severity,
                 repeats: data.n_entries,
             };
-            tell_one(seat, &watched, listener)?;
+            tell_one(seat, &mut self.unpacker, &watched, listener)?;
             self.watch(watched);
         }
         Ok(())
@@ -132,7 +147,7 @@ impl Messages {
             let repeats = data.n_entries.min(seat.entries_after);
             if repeats / 2 >= watched.repeats {
                 watched.repeats = repeats;
-                tell_one(seat, watched, listener)?;
+                tell_one(seat, &mut self.unpacker, watched, listener)?;
             }
         }
         Ok(())
@@ -146,20 +161,45 @@ impl Messages {
     }
 }
 
-fn tell_one(seat: &mut Seat, told: &Watched, listener: &mut dyn Listener) -> Result<(), Bad> {
-    let mut payload = [0; PREFIX.len() + TEXT_LEN_MAX];
-    const { assert!(PREFIX.len() + TEXT_LEN_MAX <= PAYLOAD_LEN_MAX) };
+/// How a value is compressed.
+const XZ: u8 = 1;
+const LZ4: u8 = 2;
+const ZSTD: u8 = 4;
+
+fn tell_one(
+    seat: &mut Seat,
+    unpacker: &mut Unpacker,
+    told: &Watched,
+    listener: &mut dyn Listener,
+) -> Result<(), Bad> {
+    const LEN: usize = PREFIX.len() + TEXT_LEN_MAX;
+    const { assert!(LEN <= PAYLOAD_LEN_MAX) };
+    let mut payload = [0; LEN];
     let (data, len) = seat.file.data(told.offset, &mut payload)?;
-    let payload = payload.get(..len).unwrap_or_default();
-    let source = told.source.as_bytes();
-    if data.is_compressed == 0 {
-        let text = payload.strip_prefix(PREFIX).ok_or(Bad::Damaged("a message"))?;
-        listener.message(source, told.severity, told.repeats, text);
-    } else {
-        let len = whole_len(&data, payload);
-        let mut text = Name::<64>::new(b"");
-        std::fmt::write(&mut text, format_args!("(compressed, {len} bytes)")).ok();
-        listener.message(source, told.severity, told.repeats, text.as_bytes());
+    let mut payload = payload.get(..len).unwrap_or_default();
+    let whole_len = whole_len(&data, payload);
+    if data.is_compressed == ZSTD
+        && let Some(unpacker) = unpacker
+    {
+        let len = seat.file.payload(told.offset, &data, unpacker.packed())?;
+        payload = unpacker.unpack(len, LEN).unwrap_or_default();
+        payload = payload.get(..LEN).unwrap_or(payload);
+    }
+    let text = payload.strip_prefix(PREFIX);
+    let (source, severity, repeats) = (told.source.as_bytes(), told.severity, told.repeats);
+    match (data.is_compressed, text) {
+        (0 | ZSTD, Some(text)) => listener.message(source, severity, repeats, text),
+        (0, None) => return Err(Bad::Damaged("a message")),
+        (how, _) => {
+            let how = match how {
+                XZ => "compressed with xz",
+                LZ4 => "compressed with lz4",
+                _ => "compressed",
+            };
+            let mut text = Name::<64>::new(b"");
+            write!(text, "({how}, {whole_len} bytes)").ok();
+            listener.message(source, severity, repeats, text.as_bytes());
+        }
     }
     Ok(())
 }
@@ -171,11 +211,9 @@ fn whole_len(data: &Data, payload: &[u8]) -> u64 {
         ZSTD => zstd_len(payload),
         _ => None,
     };
-    whole.map_or(data.payload_len, |len| len.saturating_sub(8))
+    let prefix = u64::try_from(PREFIX.len()).unwrap_or(0);
+    whole.map_or(data.payload_len, |len| len.saturating_sub(prefix))
 }
-
-const LZ4: u8 = 2;
-const ZSTD: u8 = 4;
 
 /// The content size in the header of a zstd frame (RFC 8878, 3.1.1.1), without a dictionary.
 fn zstd_len(frame: &[u8]) -> Option<u64> {

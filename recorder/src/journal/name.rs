@@ -51,6 +51,12 @@ impl<const LEN: usize> Name<LEN> {
     }
 }
 
+impl<const LEN: usize> Default for Name<LEN> {
+    fn default() -> Self {
+        Self::new(b"")
+    }
+}
+
 impl<const LEN: usize> fmt::Write for Name<LEN> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text.as_bytes());

@@ -2,6 +2,7 @@
 //!
 //! One pool for all files, of a fixed size, found by offset when an entry names its values.
 
+use super::manager::Tale;
 use super::sources::SourceId;
 
 /// Values of all files together. A busy board has 200 in a file.
@@ -21,6 +22,8 @@ pub(super) enum What {
     Severity(u8),
     /// "Suppressed N messages from UNIT".
     Suppression,
+    /// What the service manager says of a unit.
+    Manager(Tale),
 }
 
 /// One value.
@@ -35,6 +38,8 @@ pub(super) struct Row {
     pub(super) now: u64,
     /// Whether it has grown when it was read last.
     pub(super) is_active: bool,
+    /// Lines of this unit may be about other units: see [`super::manager::tells_of_others`].
+    pub(super) tells_of_others: bool,
 }
 
 /// The pool.
@@ -67,7 +72,15 @@ impl Rows {
         if self.rows.len() >= ROWS_MAX {
             return false;
         }
-        self.rows.push(Row { file, what, offset, settled: 0, now: 0, is_active: true });
+        self.rows.push(Row {
+            file,
+            what,
+            offset,
+            settled: 0,
+            now: 0,
+            is_active: true,
+            tells_of_others: false,
+        });
         self.enter(self.rows.len() - 1);
         true
     }

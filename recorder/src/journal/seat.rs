@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::file::{ITEMS_MAX, Inode, JournalFile, u64_of};
 use super::layout::{Bad, Header, N_ENTRIES_AT};
 use super::list::{AT_ONCE, Place};
+use super::manager::TALES;
 use super::name::FileName;
 use super::rows::{Rows, What};
 use super::sources::{OTHERS, SourceId, Sources};
@@ -19,6 +20,9 @@ const BAD_LOOKS_MAX: u8 = 2;
 
 /// Times that counters and header are read to find them of one moment, in a storm.
 const HEADER_TRIES: u32 = 16;
+
+/// Bytes in front of the newest message that are read with it.
+const BEFORE_NEWEST: u64 = 2560;
 
 /// How the last reading of a file went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +63,7 @@ pub(super) struct Seat {
     pub(super) all: Place,
     pub(super) severities: [Place; 4],
     pub(super) suppression: Place,
+    pub(super) tales: [Place; TALES],
     /// Messages of entries before this offset are not told.
     pub(super) message_floor: u64,
     /// Looks since it was there under its name: it is read once more, and then let go.
@@ -103,6 +108,7 @@ impl Seat {
             all: Place::default(),
             severities: [Place::default(); 4],
             suppression: Place::default(),
+            tales: [Place::default(); TALES],
             message_floor: 0,
             gone_looks: 0,
             is_listed: true,
@@ -138,6 +144,9 @@ impl Seat {
         self.looks = self.looks.wrapping_add(1);
         self.read_counters(self.reading.is_quiet || self.looks.is_multiple_of(16), rows)?;
         self.entries_after = self.file.number(N_ENTRIES_AT)?;
+        // What will be read of the newest entries lies here.
+        let newest = self.fields.newest.saturating_sub(BEFORE_NEWEST);
+        self.file.look_at(newest.max(self.header.size))?;
         for row in rows.of(self.number) {
             // No value has more entries than the file.
             row.now = row.now.min(self.entries_after);
@@ -171,13 +180,14 @@ impl Seat {
     fn read_counters(&mut self, all: bool, rows: &mut Rows) -> Result<(), Bad> {
         let counted = self.base.saturating_add(self.owned).saturating_add(self.placed);
         let mut missing = self.header.n_entries.saturating_sub(counted);
+        // Whether there may be anything new of those who tell of others.
+        let mut is_told = all;
         for is_active in [true, false] {
             for row in rows.of(self.number) {
                 let is_wanted = match row.what {
                     What::Lines(_) => row.is_active == is_active && (all || missing > 0),
                     What::Severity(severity) => is_active && severity <= ERROR,
-                    What::Suppression => is_active,
-                    What::Identifier(_) => false,
+                    _ => false,
                 };
                 if !is_wanted {
                     continue;
@@ -185,10 +195,15 @@ impl Seat {
                 row.now = self.file.data(row.offset, &mut [])?.0.n_entries;
                 if matches!(row.what, What::Lines(_)) {
                     missing = missing.saturating_sub(row.now.saturating_sub(row.settled));
+                    is_told |= row.tells_of_others && row.now > row.settled;
                 }
             }
         }
+        is_told |= missing > 0;
         for row in rows.of(self.number) {
+            if is_told && matches!(row.what, What::Suppression | What::Manager(_)) {
+                row.now = self.file.data(row.offset, &mut [])?.0.n_entries;
+            }
             row.is_active = row.now > row.settled;
         }
         Ok(())
@@ -203,6 +218,7 @@ impl Seat {
         rows: &mut Rows,
     ) -> Result<(), Bad> {
         for attempt in 0..HEADER_TRIES {
+            self.file.leave_window();
             if attempt > 0 {
                 self.header = self.file.header()?;
             }
@@ -284,7 +300,7 @@ impl Seat {
                 Some(What::Lines(source)) => whose.owner = Some(source),
                 Some(What::Identifier(source)) => whose.identifier = Some(source),
                 Some(What::Severity(severity)) => whose.severity = Some(severity),
-                Some(What::Suppression) | None => {}
+                Some(What::Suppression | What::Manager(_)) | None => {}
             }
         }
         Ok(whose)

@@ -138,9 +138,35 @@ fn both_layouts_are_counted_as_journalctl_counts_them() {
         assert_eq!(told.counts["vector.service"].suppressed, SUPPRESSED);
         let newest = told.messages.last().unwrap();
         assert_eq!(newest.3, "Journal stopped");
-        assert!(told.messages.iter().any(|message| message.3 == "(compressed, 20000 bytes)"));
+        assert!(told.messages.iter().any(|message| message.3 == "0123456789".repeat(52)[..512]));
         assert_eq!(world.journal.errors(), EXPECTED.iter().map(|row| row.2).sum::<u64>());
         assert_eq!(world.trouble(), "");
+    }
+}
+
+/// Debian's journald uses zstd; what others use is named.
+#[test]
+fn messages_that_cannot_be_unpacked_are_named_with_how_they_are_packed() {
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    for bytes in unpacked() {
+        for (flag, name) in [(1, "compressed with xz, "), (2, "compressed with lz4, ")] {
+            let mut world = broken(&bytes, |bytes| {
+                let begin = bytes.windows(4).position(|four| four == magic).unwrap();
+                let object = if bytes[begin - 64] == 1 { begin - 64 } else { begin - 72 };
+                assert_eq!(bytes[object + 1], 4);
+                bytes[object + 1] = flag;
+            });
+            let told = world.look();
+            assert!(told.messages.iter().any(|message| message.3.contains(name)), "{name}");
+            assert_eq!(world.trouble(), "");
+        }
+        // A frame that is none is no reason to give up the rest.
+        let mut world = broken(&bytes, |bytes| {
+            let begin = bytes.windows(4).position(|four| four == magic).unwrap();
+            bytes[begin + 9..begin + 20].fill(0xff);
+        });
+        let told = world.look();
+        assert!(told.messages.iter().any(|message| message.3 == "(compressed, 20000 bytes)"));
     }
 }
 

@@ -5,9 +5,12 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::seats::Seats;
+use flightrec_format::entity::EntityName;
+use flightrec_format::event::EventKind;
+
 use crate::clock::Clock;
 use crate::sources::Page;
-use crate::words::fold::{Fold, Heard, Limits, id_of};
+use crate::words::fold::{Fold, Heard, Limits, exact_id, id_of};
 use crate::words::redact::redact;
 use crate::words::{Counts, Listener, Messages, Text, Word, short_name};
 
@@ -33,6 +36,7 @@ struct State {
     page: Page,
     messages: Fold,
     events: Fold,
+    units: Fold,
     taken: u32,
     to: SyncSender<Word>,
 }
@@ -49,6 +53,7 @@ impl Ear {
             page,
             messages: Fold::new(Limits::MESSAGES),
             events: Fold::new(Limits::EVENTS),
+            units: Fold::new(Limits::EVENTS),
             taken: 0,
             to,
         };
@@ -65,7 +70,7 @@ impl Ear {
         let now_ns = self.clock.boottime_ns();
         let mode = self.mode;
         let mut state = self.state();
-        let State { seats, page, messages, events, taken, to } = &mut *state;
+        let State { seats, page, messages, events, units, taken, to } = &mut *state;
         *taken = 0;
         seats.rank(now_ns);
         page.begin();
@@ -83,6 +88,12 @@ impl Ear {
                 break;
             }
         }
+        while let Some(word) = units.tell(now_ns) {
+            if to.try_send(word).is_err() {
+                units.take_back(&word);
+                break;
+            }
+        }
         while let Some(word) = messages.tell(now_ns) {
             let mut shown = word;
             if mode == Messages::Hashes {
@@ -96,8 +107,9 @@ impl Ear {
     }
 }
 
+/// An event of the kernel has no argument for its count.
 fn as_event(word: &Word) -> Word {
-    let mut event = Word { event: true, ..*word };
+    let mut event = *word;
     if word.count > 1 {
         event.text.leave_room(COUNT_LEN);
         // There is room for it.
@@ -132,7 +144,7 @@ impl Listener for Ear {
         let source = short_name(source);
         let severity = severity.min(7);
         let id = id_of(source.as_bytes(), text.as_bytes());
-        let heard = Heard { id, source, severity, rank: severity, repeats, text };
+        let heard = Heard { id, event: None, source, severity, rank: severity, repeats, text };
         let now_ns = self.clock.boottime_ns();
         let mut state = self.state();
         state.taken += 1;
@@ -156,8 +168,24 @@ impl Listener for Ear {
         };
         // An error that is of no class must leave room for one that is.
         let rank = if class.is_some() { 0 } else { Limits::BAD + 1 };
-        let heard = Heard { id, source, severity, rank, repeats: 1, text };
+        let event = Some(EventKind::KERNEL);
+        let heard = Heard { id, event, source, severity, rank, repeats: 1, text };
         let now_ns = self.clock.boottime_ns();
         self.state().events.hear(now_ns, &heard);
+    }
+
+    fn unit(&mut self, kind: EventKind, name: &str, more: &str, repeats: u64) {
+        let mut text = Text::default();
+        // systemd's longest name just fits.
+        for part in [name, if more.is_empty() { "" } else { ": " }, more] {
+            text.push(part);
+        }
+        let id = exact_id(&[&kind.0.to_le_bytes(), text.as_bytes()]);
+        // A failure must find room beside restarts.
+        let rank = if kind == EventKind::UNIT_RESTART { Limits::BAD + 1 } else { 0 };
+        let source = EntityName::new(b"");
+        let heard = Heard { id, event: Some(kind), source, severity: 6, rank, repeats, text };
+        let now_ns = self.clock.boottime_ns();
+        self.state().units.hear(now_ns, &heard);
     }
 }

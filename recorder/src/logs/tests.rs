@@ -15,7 +15,7 @@ fn ear(mode: Messages) -> (Ear, Receiver<Word>) {
 
 fn told(words: &Receiver<Word>) -> Vec<(bool, String)> {
     let text = |text: Text| String::from_utf8(text.as_bytes().to_vec()).unwrap();
-    words.try_iter().map(|word| (word.event, text(word.text))).collect()
+    words.try_iter().map(|word| (word.event.is_some(), text(word.text))).collect()
 }
 
 #[test]

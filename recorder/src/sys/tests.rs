@@ -106,6 +106,56 @@ fn compressed_bytes_come_back() {
     }
 }
 
+fn unpack(decompressor: &mut StaticDecompressor, packed: &[u8], wanted: usize) -> Option<Vec<u8>> {
+    let len = packed.len().min(decompressor::PACKED_LEN_MAX);
+    decompressor.packed()[..len].copy_from_slice(&packed[..len]);
+    decompressor.unpack(len, wanted).map(<[u8]>::to_vec)
+}
+
+/// Of small texts and of large ones, however much is behind; at whatever level they were packed.
+#[test]
+fn the_beginning_of_what_was_compressed_comes_back() {
+    let mut decompressor = StaticDecompressor::new().unwrap();
+    let line = b"MESSAGE=GET /api/v1/records HTTP/1.1 401 Unauthorized, retry in 5 s; ";
+    for len in [1, 511, 512, 600, 4096, 100_000, 1 << 20, 20 << 20] {
+        let plain: Vec<u8> = line.iter().copied().cycle().take(len).collect();
+        for level in [1, 3, 19] {
+            let packed = zstd::bulk::compress(&plain, level).unwrap();
+            let unpacked = unpack(&mut decompressor, &packed, 520).unwrap();
+            assert!(unpacked.len() >= len.min(520), "{len} at level {level}");
+            assert_eq!(unpacked, plain[..unpacked.len()], "{len} at level {level}");
+        }
+    }
+}
+
+/// A frame that says it becomes 2^60 bytes costs no more than another; noise is none.
+#[test]
+fn what_a_frame_says_of_its_size_is_not_believed() {
+    let mut decompressor = StaticDecompressor::new().unwrap();
+    let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+    bomb.extend((1_u64 << 60).to_le_bytes());
+    // A block of one byte, 128 KiB times, and others behind it.
+    for _ in 0..100 {
+        bomb.extend([0x02, 0x00, 0x10, b'x']);
+    }
+    let unpacked = unpack(&mut decompressor, &bomb, 520);
+    assert!(unpacked.is_none_or(|plain| plain.len() <= 128 << 10 && plain[0] == b'x'));
+    let packed = zstd::bulk::compress(&[b'y'; 5000], 3).unwrap();
+    for len in 0..packed.len() {
+        unpack(&mut decompressor, &packed[..len], 520);
+    }
+    let mut noise = vec![0; 2000];
+    for round in 0..2000 {
+        random_bytes(&mut noise).unwrap();
+        let mut broken = if round % 2 == 0 { packed.clone() } else { noise.clone() };
+        broken[..4].copy_from_slice(&bomb[..4]);
+        let at = usize::from(noise[0]) % broken.len();
+        broken[at] ^= noise[1];
+        assert!(unpack(&mut decompressor, &broken, 520).is_none_or(|own| own.len() <= 128 << 10));
+    }
+    assert_eq!(unpack(&mut decompressor, &packed, 520), Some(vec![b'y'; 5000]));
+}
+
 /// What does not fit is refused, and the compressor works on.
 #[test]
 fn what_does_not_fit_is_refused() {

@@ -5,6 +5,7 @@
 //! so that a storm in which no two messages are alike costs no more: see [`Limits`].
 
 use flightrec_format::entity::EntityName;
+use flightrec_format::event::EventKind;
 
 use super::{Text, Word};
 
@@ -46,7 +47,7 @@ impl Limits {
         bytes_cost: true,
     };
 
-    /// Events of the kernel: six at once and six a minute; the same once in a minute, then each
+    /// Events, of the kernel or of units: six at once and six a minute; the same once in a minute, then each
     /// two, four, at last each hour.
     pub const EVENTS: Self = Self {
         messages: 24,
@@ -65,6 +66,7 @@ const MINUTE_NS: u64 = 60_000_000_000;
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: u64,
+    event: Option<EventKind>,
     source: EntityName,
     severity: u8,
     rank: u8,
@@ -100,6 +102,8 @@ const MINUTE_MS: u64 = 60_000;
 pub struct Heard {
     /// What is the same for all that is alike: see [`id_of`].
     pub id: u64,
+    /// The event that it is; else it is a message.
+    pub event: Option<EventKind>,
     /// Who said it.
     pub source: EntityName,
     /// As in syslog.
@@ -140,6 +144,7 @@ impl Fold {
         }
         let entry = Entry {
             id,
+            event: heard.event,
             source: heard.source,
             severity: heard.severity,
             rank: heard.rank,
@@ -183,7 +188,7 @@ impl Fold {
         own.told_ns = Some(now_ns);
         own.told = own.count;
         Some(Word {
-            event: false,
+            event: own.event,
             at_ns: own.last_ns,
             source: own.source,
             severity: own.severity,
@@ -214,14 +219,22 @@ impl Fold {
 /// numbers masked.
 #[must_use]
 pub fn id_of(source: &[u8], text: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for &byte in source {
-        add(byte);
-    }
-    add(0);
-    mask(text, add);
+    let mut hash = exact_id(&[source, b"\0"]);
+    mask(text, |byte| hash = hash_on(hash, byte));
     hash
+}
+
+/// The same for names, whose numbers matter.
+#[must_use]
+pub fn exact_id(parts: &[&[u8]]) -> u64 {
+    parts
+        .iter()
+        .flat_map(|part| part.iter())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| hash_on(hash, *byte))
+}
+
+fn hash_on(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
 }
 
 /// Hands out the text with `#` for each number, also hexadecimal ones, and for rows of them such

@@ -197,7 +197,7 @@ mod tests {
         let mut own = Text::default();
         own.push(text);
         let source = EntityName::new(source.as_bytes());
-        Word { event: false, at_ns: 0, source, severity, count: id, id, text: own }
+        Word { event: None, at_ns: 0, source, severity, count: id, id, text: own }
     }
 
     fn written(kept: &Kept, ticks: (u64, u64), len_max: usize) -> Vec<(u64, usize, String)> {

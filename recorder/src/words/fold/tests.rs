@@ -7,7 +7,7 @@ fn heard(text: &str, rank: u8) -> Heard {
     let source = EntityName::new(b"journal:vector.service");
     let text = redact(text.as_bytes());
     let id = id_of(source.as_bytes(), text.as_bytes());
-    Heard { id, source, severity: rank, rank, repeats: 1, text }
+    Heard { id, event: None, source, severity: rank, rank, repeats: 1, text }
 }
 
 fn masked(text: &str) -> String {
