@@ -135,6 +135,7 @@ mod tests {
 
     use super::super::table::Known;
     use super::*;
+    use crate::clock::{Clock, SystemClock};
     use crate::report;
 
     #[test]
@@ -218,7 +219,7 @@ threading.Thread(target=wait).start()
         let proc = File::open("/proc").unwrap();
         let mut text = [0; 2048];
         // Each look is a second later in its own words; a thread needs some real time to begin.
-        let begun = std::time::Instant::now();
+        let end_ns = SystemClock.boottime_ns() + 8_000_000_000;
         let mut second = 0;
         let told = loop {
             second += 1;
@@ -227,8 +228,8 @@ threading.Thread(target=wait).start()
             if let Ok(report) = receiver.try_recv() {
                 break report;
             }
-            assert!(begun.elapsed().as_secs() < 8, "nobody is told");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(SystemClock.boottime_ns() < end_ns, "nobody is told");
+            SystemClock.wait(SystemClock.boottime_ns() + 20_000_000);
         };
         assert_eq!(told.arguments().first(), Some(&i64::from(pid)));
         let words = String::from_utf8_lossy(told.text());
