@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flightrec_recorder::census::{Census, CensusThread};
+use flightrec_recorder::census::Census;
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
@@ -25,7 +25,7 @@ use flightrec_recorder::report;
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::{Layout, Sample};
 use flightrec_recorder::sampler::Sampler;
-use flightrec_recorder::slow::Slow;
+use flightrec_recorder::slow;
 use flightrec_recorder::sources::{self, MACHINE, RANKS, Roots, Source};
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::words::Messages;
@@ -233,8 +233,8 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     sources.push(Box::new(Scare { column, samples: 0 }));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.
     let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
-    let slow = Slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
-    let census = CensusThread::start(census, clock.clone(), Duration::from_millis(20)).unwrap();
+    let slow = slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
+    let census = census.start(clock.clone(), Duration::from_millis(20)).unwrap();
     // Logs: the kernel's own, where it may be read, and one in which there is a storm.
     let storm = Storm::start(&folder.path().join("syslog"));
     let places = Places { var_log: folder.path(), ..Places::real() };

@@ -331,7 +331,8 @@ def shown(value):
 
 def label(entity):
     """What an object of `processes`, `units` or `logs` says of its entity."""
-    ids = ("pid", "start_ticks", "unit") if ENTITY_KINDS.get(entity.kind) == "process" else ()
+    ids = {"process": ("pid", "start_ticks", "unit"), "unit": ("memory_max_bytes", "restart")}.get(
+        ENTITY_KINDS.get(entity.kind), ())
     return [("name", quote(entity.name)), *((name, shown(entity.attributes.get(name))) for name in ids)]
 
 

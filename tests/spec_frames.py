@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import itertools
 import os
+import re
 import struct
 import sys
 import zlib
@@ -101,6 +102,8 @@ def read_event(_, name, arguments, *_rest):  # 6.3
 SERIES = {int(row[0]): read_series(*row) for row in spec_table("number", "name", "unit")}
 ENTITY_KINDS = {int(row[0]): row[1] for row in spec_table("kind", "entity", "name", "key")}  # 6.1
 ATTRIBUTES = {int(row[1]): row[0] for row in spec_table("attribute", "id")}  # 6.1
+RESTART = {int(number): word for row in spec_table("attribute", "id") if row[0] == "restart"
+           for number, word in re.findall(r"(\d) ([a-z-]+)", row[2])}  # 6.1
 EVENTS = {int(row[0]): read_event(*row) for row in spec_table("kind", "event", "arguments")}
 LIMITS = {row[0]: int(row[1]) for row in spec_table("what", "limit")}  # 12
 MAX_SLOTS, MAX_BODY = LIMITS["slots of a history frame"], LIMITS["body of a frame, bytes"]
@@ -461,6 +464,8 @@ class Body:
             count = cursor.varint(most=LIMITS["attributes of an entity"])
             pairs = [(cursor.varint(), cursor.varint()) for _ in range(count)]
             known = {ATTRIBUTES[number]: value for number, value in pairs if number in ATTRIBUTES}  # R2
+            if "restart" in known:
+                known["restart"] = RESTART.get(known["restart"])
             self.entities.append(Entity(kind, name, known))
         for entity in self.entities:  # a unit is called by its name; any other number is ignored
             number = entity.attributes.pop("unit", 0)

@@ -18,7 +18,7 @@ use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
 use flightrec_recorder::sample::Sample;
 use flightrec_recorder::sampler::Sampler;
-use flightrec_recorder::slow::Slow;
+use flightrec_recorder::slow;
 use flightrec_recorder::sources::Source;
 use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::writer::{Opener, Writer};
@@ -121,7 +121,7 @@ fn record(
     let (mut sources, discovery) = kernel.sources(&Width::Whole.layout());
     let ticks = Arc::new(Mutex::new(Vec::new()));
     sources.insert(0, Box::new(Narrator(kernel.clone(), ticks.clone())));
-    let slow = slow.then(|| Slow::start(discovery, None, Duration::from_millis(1)).unwrap());
+    let slow = slow.then(|| slow::start(discovery, None, Duration::from_millis(1)).unwrap());
     let ended = record_sources(sources, clock, disk, seconds);
     drop(slow);
     let ticks = ticks.lock().unwrap().clone();

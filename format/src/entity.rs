@@ -42,6 +42,10 @@ pub mod attribute {
     pub const MEMORY_MAX_BYTES: u64 = 4;
     /// What systemd does when the process of a unit ends: a code; absent: not known.
     pub const RESTART: u64 = 5;
+
+    /// What the codes of `restart` mean, from 1.
+    pub const RESTART_WORDS: [&str; 7] =
+        ["no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"];
 }
 
 /// A name that fits a fixed place; longer ones are cut at 63 bytes.

@@ -125,13 +125,41 @@ pub struct EntityKey {
     pub start_ticks: Option<u64>,
     /// Name of the unit that a process belongs to, if that is told.
     pub unit: Option<String>,
+    /// Most memory that a unit may take, bytes, if it has a limit.
+    pub memory_max_bytes: Option<u64>,
+    /// Code of what is done when a unit ends, if that is told.
+    pub restart: Option<u64>,
 }
 
 impl EntityKey {
     /// Somebody that its kind and name alone tell apart.
     #[must_use]
     pub fn named(kind: EntityKind, name: &str) -> Self {
-        Self { kind, name: name.to_owned(), pid: None, start_ticks: None, unit: None }
+        Self {
+            kind,
+            name: name.to_owned(),
+            pid: None,
+            start_ticks: None,
+            unit: None,
+            memory_max_bytes: None,
+            restart: None,
+        }
+    }
+
+    /// What is done when a unit ends, in the words of systemd (spec 6.1).
+    #[must_use]
+    pub fn restart_word(&self) -> Option<&'static str> {
+        let code = usize::try_from(self.restart?).ok()?;
+        attribute::RESTART_WORDS.get(code.checked_sub(1)?).copied()
+    }
+
+    /// What all that are the same thing have in common.
+    fn in_common(&self) -> Self {
+        match self.kind {
+            EntityKind::PROCESS => Self { name: String::new(), unit: None, ..self.clone() },
+            EntityKind::UNIT => Self::named(self.kind, &self.name),
+            _ => self.clone(),
+        }
     }
 }
 
@@ -158,7 +186,8 @@ impl Entities {
     }
 
     /// The number that this entity shares with all that are the same thing: a process is known
-    /// by its pid and start, whatever it calls itself and wherever it belongs.
+    /// by its pid and start, whatever it calls itself and wherever it belongs; a unit by its name,
+    /// whatever its limit.
     #[must_use]
     pub fn same(&self, number: usize) -> usize {
         self.keys.get(number).map_or(number, |(_, same)| *same)
@@ -166,8 +195,16 @@ impl Entities {
 
     /// The number of the entity of a frame that lists `listed`.
     fn of(&mut self, entity: &Entity, listed: &[Entity]) -> usize {
+        let named = EntityKey::named(entity.kind, &entity.name);
+        if entity.kind == EntityKind::UNIT {
+            return self.number(EntityKey {
+                memory_max_bytes: entity.attribute(attribute::MEMORY_MAX_BYTES),
+                restart: entity.attribute(attribute::RESTART),
+                ..named
+            });
+        }
         if entity.kind != EntityKind::PROCESS {
-            return self.number(EntityKey::named(entity.kind, &entity.name));
+            return self.number(named);
         }
         let unit = entity.attribute(attribute::UNIT).and_then(|number| {
             let unit = listed.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
@@ -177,7 +214,7 @@ impl Entities {
             pid: entity.attribute(attribute::PID),
             start_ticks: entity.attribute(attribute::START_TICKS),
             unit,
-            ..EntityKey::named(entity.kind, &entity.name)
+            ..named
         })
     }
 
@@ -185,12 +222,8 @@ impl Entities {
         if let Some(number) = self.index.get(&key) {
             return *number;
         }
-        let nameless = EntityKey { name: String::new(), unit: None, ..key.clone() };
-        let same = if key.kind == EntityKind::PROCESS && nameless != key {
-            self.number(nameless)
-        } else {
-            self.keys.len()
-        };
+        let in_common = key.in_common();
+        let same = if in_common == key { self.keys.len() } else { self.number(in_common) };
         let number = self.keys.len();
         self.keys.push((key.clone(), same));
         self.index.insert(key, number);
@@ -366,7 +399,12 @@ impl Recover {
         let mut messages = body.messages;
         for message in &mut messages {
             let listed = message.source.checked_sub(1).and_then(|listed| entities.get(listed));
-            message.source = listed.map_or(0, |(number, _)| *number);
+            // A unit is the same source whatever its limit; a process is called by its name.
+            message.source = listed.map_or(0, |(number, same)| {
+                let is_unit =
+                    self.entities.get(*number).is_some_and(|e| e.kind == EntityKind::UNIT);
+                if is_unit { *same } else { *number }
+            });
         }
         let mut sorted: Vec<usize> = entities.iter().map(|(_, same)| *same).collect();
         sorted.sort_unstable();

@@ -39,6 +39,8 @@ pub(crate) struct TestRun {
     pub(crate) noise: u16,
     /// Lists the process once more, under another name.
     pub(crate) twins: bool,
+    /// Lists a unit with these attributes, instead of the twin.
+    pub(crate) unit: Option<Vec<(u64, u64)>>,
 }
 
 impl TestRun {
@@ -58,6 +60,7 @@ impl TestRun {
             events: Vec::new(),
             noise: 0,
             twins: false,
+            unit: None,
             facts: Some(RunFacts {
                 version: 1,
                 identity: [3; 16],
@@ -270,10 +273,12 @@ fn body(run: &TestRun, ticks: &[u64], events: &[TestEvent], facts: &[u8]) -> Vec
     let mut body = vec![0; 1 << 20];
     let mut out = Writer::new(&mut body);
     section(&mut out, section::ENTITIES, |out| {
-        out.number(if run.twins { 3 } else { 2 });
+        out.number(if run.twins || run.unit.is_some() { 3 } else { 2 });
         entity::write(out, EntityKind::DISK, b"mmcblk0", &[]);
         entity::write(out, EntityKind::PROCESS, b"ag\x1b[2Jent", &[(1, 77), (2, 1234)]);
-        if run.twins {
+        if let Some(attributes) = &run.unit {
+            entity::write(out, EntityKind::UNIT, b"vector.service", attributes);
+        } else if run.twins {
             entity::write(out, EntityKind::PROCESS, b"sh", &[(1, 77), (2, 1234)]);
         }
     });
@@ -314,13 +319,14 @@ fn samples(out: &mut Writer<'_>, run: &TestRun, ticks: &[u64]) {
             0 => run.machine(tick),
             1 => vec![(141, tick / 2), (144, tick * 5)],
             2 => vec![(201, tick), (205, 300 + tick % 9)],
+            _ if run.unit.is_some() => vec![(220, tick * 250), (222, 3000), (230, 4)],
             _ => vec![(140, tick), (205, 7)],
         }
     };
     let all = std::iter::once(0..ticks.len());
     out.number(ticks.len() as u64);
     write_ticks(out, &ticks.iter().copied());
-    let groups = if run.twins { 4 } else { 3 };
+    let groups = if run.twins || run.unit.is_some() { 4 } else { 3 };
     out.number(groups);
     let mut columns: Vec<Vec<u64>> = Vec::new();
     for entity in 0..groups {

@@ -7,6 +7,7 @@ use crate::testing::{Builder, TestRun, file, flightrec};
 
 mod gaps;
 mod hostile;
+mod units;
 
 const MIB: u64 = 1 << 20;
 

@@ -133,7 +133,7 @@ fn text(
     let over = crate::units::duration(found.over_ns);
     writeln!(out)?;
     writeln!(out, "cpu% of one core, rd/s and wr/s: the mean of the last {over}")?;
-    writeln!(out, "K, M, G: KiB, MiB, GiB")?;
+    writeln!(out, "K, M, G: KiB, MiB, GiB; max, restart: memory.max and Restart= of the unit")?;
     Ok(Outcome::Whole)
 }
 
@@ -173,17 +173,11 @@ fn member(out: &mut String, timeline: &Timeline, used: &Used) {
     out.push_str("\"name\":");
     json::quote(out, &entity.name);
     if entity.kind == EntityKind::PROCESS {
-        let pid = entity.pid.map_or_else(|| "null".to_owned(), |pid| pid.to_string());
-        put!(out, ",\"pid\":{pid},\"unit\":");
-        match &entity.unit {
-            Some(unit) => json::quote(out, unit),
-            None => out.push_str("null"),
-        }
-        out.push_str(",\"state\":");
-        match used.state {
-            Some(state) => json::quote(out, &state.to_string()),
-            None => out.push_str("null"),
-        }
+        json::number_or_null(out, "pid", entity.pid);
+        json::text_or_null(out, "unit", entity.unit.as_deref());
+        json::text_or_null(out, "state", used.state.map(String::from).as_deref());
+    } else {
+        json::unit_attributes(out, entity);
     }
     let rate = |amount: f64| used.per_second(amount);
     for (name, value) in [

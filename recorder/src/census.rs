@@ -10,12 +10,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
+use crate::periodic::Periodic;
 use crate::report::Report;
 use crate::restart::{Answers, Book};
 use crate::sample::{Layout, Occupant};
@@ -29,6 +30,7 @@ mod register;
 mod scan;
 mod seating;
 mod table;
+mod threads;
 mod top;
 
 use lifetimes::Lifetimes;
@@ -117,6 +119,11 @@ impl Census {
     #[must_use]
     pub fn questions(&self, root: &Path) -> Box<dyn Look> {
         Box::new(Answers::new(Arc::clone(&self.restarts), root))
+    }
+
+    /// Starts the thread, which looks at once and then in each `period`.
+    pub fn start(mut self, clock: Arc<dyn Clock>, period: Duration) -> std::io::Result<Periodic> {
+        Periodic::start("census", STACK_SIZE, period, move || self.look(clock.boottime_ns()))
     }
 
     /// Looks once.
@@ -229,32 +236,6 @@ impl Census {
             }
         }
         self.sums.post();
-    }
-}
-
-/// The thread; it ends when this is dropped, and nobody waits for that.
-#[derive(Debug)]
-pub struct CensusThread {
-    _alive: SyncSender<()>,
-}
-
-impl CensusThread {
-    /// Starts the thread, which looks at once and then in each `period`.
-    pub fn start(
-        mut census: Census,
-        clock: Arc<dyn Clock>,
-        period: Duration,
-    ) -> std::io::Result<Self> {
-        let (alive, ended) = sync_channel(1);
-        std::thread::Builder::new().name("census".into()).stack_size(STACK_SIZE).spawn(
-            move || {
-                census.look(clock.boottime_ns());
-                while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                    census.look(clock.boottime_ns());
-                }
-            },
-        )?;
-        Ok(Self { _alive: alive })
     }
 }
 

@@ -25,6 +25,7 @@ pub mod kmsg;
 pub mod logs;
 pub mod mailbox;
 pub mod marks;
+pub mod periodic;
 pub mod place;
 pub mod precision;
 pub mod process;

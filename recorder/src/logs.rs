@@ -10,13 +10,14 @@ mod seats;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
 use crate::kmsg::Kmsg;
+use crate::periodic::Periodic;
 use crate::sample::{Layout, SeriesNumber};
 use crate::sources::{Page, Source, page};
 use crate::textlogs::TextLogs;
@@ -110,7 +111,7 @@ impl Logs {
     pub fn start(self, period: Duration) -> std::io::Result<Threads> {
         let Self { mut kmsg, mut kernel_page, mut slow, ear } = self;
         let mut of_kernel = ear.clone();
-        let kernel = spawn("kmsg", period, move || {
+        let kernel = Periodic::start("kmsg", STACK_SIZE, period, move || {
             kmsg.look(&mut of_kernel);
             of_kernel.post();
             kernel_page.begin();
@@ -118,35 +119,20 @@ impl Logs {
             kernel_page.post();
         })?;
         let mut of_slow = ear;
-        let slow = spawn("logs", period, move || {
+        let slow = Periodic::start("logs", STACK_SIZE, period, move || {
             for log in &mut slow {
                 log.look(&mut of_slow);
                 of_slow.post();
             }
         })?;
-        Ok(Threads { _alive: [kernel, slow] })
+        Ok(Threads { _both: [kernel, slow] })
     }
 }
 
 /// The threads; they end when this is dropped, and nobody waits for that.
 #[derive(Debug)]
 pub struct Threads {
-    _alive: [SyncSender<()>; 2],
-}
-
-fn spawn(
-    name: &str,
-    period: Duration,
-    mut look: impl FnMut() + Send + 'static,
-) -> std::io::Result<SyncSender<()>> {
-    let (alive, ended) = sync_channel(1);
-    std::thread::Builder::new().name(name.into()).stack_size(STACK_SIZE).spawn(move || {
-        look();
-        while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-            look();
-        }
-    })?;
-    Ok(alive)
+    _both: [Periodic; 2],
 }
 
 #[cfg(test)]

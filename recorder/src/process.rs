@@ -38,91 +38,46 @@ pub struct Stat<'a> {
     pub blkio_ticks: u64,
 }
 
-/// The fields of memory, which every kernel has, and of the time waited for disks.
-const MEMORY_FIELD: u32 = 24;
-const BLKIO_FIELD: u32 = 42;
-
-/// Fields that must be numbers, a bit each: parent, major faults, times, threads, start, and those.
-const WANTED: u64 =
-    1 << 4 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 20 | 1 << 22 | 1 << MEMORY_FIELD | 1 << BLKIO_FIELD;
-
 /// Fewer digits than this always fit into a number.
-const DIGITS_SAFE: u32 = 20;
+const DIGITS_SAFE: usize = 20;
 
 impl<'a> Stat<'a> {
-    /// Reads the text.
+    /// Reads the text. What stands behind the memory (field 24, counted from 1) may be absent.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        Self::parse_up_to(BLKIO_FIELD, text)
+        let (mut stat, mut behind) = Self::walk(text)?;
+        stat.blkio_ticks = behind.nth(42 - 25).unwrap_or(0);
+        Some(stat)
     }
 
     /// The same without the time waited for disks: less than half of the text is looked at.
     #[must_use]
     pub fn parse_brief(text: &'a [u8]) -> Option<Self> {
-        Self::parse_up_to(MEMORY_FIELD, text)
+        Self::walk(text).map(|(stat, _)| stat)
     }
 
     /// A name may hold brackets, blanks and line ends: it ends at the last bracket.
-    fn parse_up_to(end: u32, text: &'a [u8]) -> Option<Self> {
+    fn walk(text: &'a [u8]) -> Option<(Self, Fields<'a>)> {
         let open = memchr::memchr(b'(', text)?;
         let close = memchr::memrchr(b')', text)?;
         let pid = number(text.get(..open)?.trim_ascii())?;
-        let mut stat = Self {
+        let state = *text.get(close + 2)?;
+        let mut rest = Fields(text.get(close + 4..)?);
+        let parent = u32::try_from(rest.nth(0)?).ok()?;
+        let stat = Self {
             pid: u32::try_from(pid).ok()?,
             comm: text.get(open + 1..close)?,
-            state: 0,
-            parent: 0,
-            major_faults: 0,
-            user_ticks: 0,
-            system_ticks: 0,
-            threads: 0,
-            start_ticks: 0,
-            rss_pages: 0,
+            state,
+            parent,
+            major_faults: rest.nth(12 - 5)?,
+            user_ticks: rest.nth(14 - 13)?,
+            system_ticks: rest.nth(0)?,
+            threads: rest.nth(20 - 16)?,
+            start_ticks: rest.nth(22 - 21)?,
+            rss_pages: rest.nth(24 - 23)?,
             blkio_ticks: 0,
         };
-        let rest = text.get(close + 1..)?.trim_ascii_start();
-        stat.state = *rest.first()?;
-        let behind = rest.iter().position(u8::is_ascii_whitespace)?;
-        let (mut field, mut value, mut digits, mut is_odd) = (4, 0_u64, 0_u32, false);
-        // Byte by byte, for this is most of what the census costs outside of the kernel. A number
-        // that no blank ends was cut.
-        for &byte in rest.get(behind..)? {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-                digits += 1;
-            } else if byte > b' ' {
-                is_odd = true;
-            } else if digits > 0 || is_odd {
-                if WANTED >> field & 1 == 1 {
-                    let fits = if digits < DIGITS_SAFE { value } else { u64::MAX };
-                    stat.put(field, Some(fits).filter(|_| !is_odd)?)?;
-                }
-                if field == end {
-                    return Some(stat);
-                }
-                (field, value, digits, is_odd) = (field + 1, 0, 0, false);
-            }
-        }
-        (field > MEMORY_FIELD).then_some(stat)
-    }
-
-    fn put(&mut self, field: u32, value: u64) -> Option<()> {
-        let place = match field {
-            12 => &mut self.major_faults,
-            14 => &mut self.user_ticks,
-            15 => &mut self.system_ticks,
-            20 => &mut self.threads,
-            22 => &mut self.start_ticks,
-            MEMORY_FIELD => &mut self.rss_pages,
-            BLKIO_FIELD => &mut self.blkio_ticks,
-            _ => {
-                self.parent = u32::try_from(value).ok()?;
-                return Some(());
-            }
-        };
-        *place = value;
-        Some(())
+        Some((stat, rest))
     }
 
     /// Whether it is a thread of the kernel: `kthreadd` is process 2, and the parent of the others.
@@ -138,14 +93,56 @@ impl<'a> Stat<'a> {
     }
 }
 
+/// The fields of `stat` behind the state, with one blank between two.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    /// Passes over `skipped` fields, and reads the next, if it is a number and the text goes on
+    /// behind it: else it was cut.
+    fn nth(&mut self, skipped: usize) -> Option<u64> {
+        let mut left = skipped;
+        // This is most of what a process costs outside of the kernel: blanks are counted in many
+        // bytes at once where that many can be passed over.
+        while let Some((chunk, rest)) = self.0.split_first_chunk::<16>() {
+            let is_blank = |byte: &u8| u8::from(*byte == b' ');
+            let blanks = chunk.iter().map(is_blank).fold(0_u8, u8::wrapping_add);
+            if usize::from(blanks) >= left {
+                break;
+            }
+            left -= usize::from(blanks);
+            self.0 = rest;
+        }
+        let mut bytes = self.0.iter();
+        while left > 0 {
+            left -= usize::from(*bytes.next()? == b' ');
+        }
+        let rest = bytes.as_slice();
+        let (mut value, mut len) = (0_u64, 0);
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            len += 1;
+        }
+        let is_number = len > 0 && *rest.get(len)? <= b' ';
+        self.0 = rest.get(len + 1..)?;
+        let value = if len < DIGITS_SAFE { value } else { u64::MAX };
+        is_number.then_some(value)
+    }
+}
+
 /// `read_bytes` and `write_bytes` of `/proc/PID/io`: what went to and came from disks.
 #[must_use]
 pub fn parse_io(text: &[u8]) -> Option<(u64, u64)> {
-    let of = |name: &[u8]| {
-        let line = lines(text).find_map(|line| line.strip_prefix(name))?;
-        number(line.trim_ascii())
+    let mut rest = lines(text);
+    let mut next = |name: &[u8]| {
+        let value = rest.find_map(|line| line.strip_prefix(name))?;
+        number(value.trim_ascii())
     };
-    Some((of(b"read_bytes:")?, of(b"write_bytes:")?))
+    // In this order since there is such a file (2.6.20).
+    Some((next(b"read_bytes:")?, next(b"write_bytes:")?))
 }
 
 /// `VmSwap` of `/proc/PID/status`, KiB; a thread of the kernel has none.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use flightrec_format::entity::EntityName;
+use flightrec_format::entity::attribute::RESTART_WORDS;
 
 use crate::process;
 use crate::procfile::lines;
@@ -29,9 +30,6 @@ const FOLDERS: [&str; 7] = [
     "lib/systemd/system",
 ];
 
-/// The words, in the order of their codes from 1 (spec 6.1).
-const WORDS: [&[u8]; 7] =
-    [b"no", b"on-success", b"on-failure", b"on-abnormal", b"on-watchdog", b"on-abort", b"always"];
 const NO: u8 = 1;
 
 /// Units that are known at once; the oldest is forgotten, and asked for again.
@@ -224,7 +222,7 @@ fn restart_in(text: &[u8]) -> Option<u8> {
             continue;
         }
         let value = value.get(1..).unwrap_or_default().trim_ascii_start();
-        match (1_u8..).zip(WORDS).find(|(_, word)| *word == value) {
+        match (1_u8..).zip(RESTART_WORDS).find(|(_, word)| word.as_bytes() == value) {
             Some((word, _)) => code = Some(word),
             None if value.is_empty() => code = Some(NO),
             // systemd passes over what it does not know.

@@ -10,7 +10,7 @@ use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
 
 use crate::cadence::Cadence;
-use crate::census::{self, Census, CensusThread};
+use crate::census::{self, Census};
 use crate::clock::{Clock, Signal, SystemClock};
 use crate::config::Config;
 use crate::disk::{Disk, FileDisk};
@@ -24,7 +24,7 @@ use crate::report;
 use crate::resume::Starter;
 use crate::sample::Layout;
 use crate::sampler::Sampler;
-use crate::slow::{self, Slow};
+use crate::slow;
 use crate::sources::{self, MACHINE, RANKS, Roots};
 use crate::sys::{self, StaticCompressor};
 use crate::words::Messages;
@@ -180,9 +180,8 @@ fn record(
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);
-    let slow = Slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
-    let census = CensusThread::start(census, clock.clone(), census::PERIOD)
-        .map_err(|error| no_thread(&error))?;
+    let slow = slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
+    let census = census.start(clock.clone(), census::PERIOD).map_err(|error| no_thread(&error))?;
     let (mut logs, heard) =
         Logs::new(&layout, Places::real(), plan.interval_ns, config.messages, &clock);
     let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));

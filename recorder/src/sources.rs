@@ -46,6 +46,7 @@ mod sheet;
 mod sockets;
 mod stat;
 mod swap;
+mod told;
 mod units;
 mod vmstat;
 

@@ -105,6 +105,9 @@ fn entities_and_their_attributes_are_those_of_the_tables() {
         ("restart", attribute::RESTART),
     ];
     assert_same(&of_text, &of_code.map(|(name, id)| format!("{name} {id}")));
+    let words = (1..).zip(attribute::RESTART_WORDS).map(|(code, word)| format!("{code} {word}"));
+    let words = words.collect::<Vec<_>>().join(", ");
+    assert!(rows[4][2].contains(&format!(": {words}; absent")), "{rows:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use flightrec_format::event::EventKind;
 use crate::date::Dated;
 use crate::gap::Gap;
 use crate::play::{EventItem, Item, MessageItem, Sample};
-use crate::recover::Reading;
+use crate::recover::{EntityKey, Reading};
 use crate::timeline::Timeline;
 use crate::values::{Names, Rates, is_counter, is_odd, write_value};
 use crate::zone::rfc3339;
@@ -130,16 +130,14 @@ impl Objects {
             let Some(entity) = entities.get(first.entity).filter(|_| any) else { continue };
             out.push_str(if out.len() == start { "{\"name\":" } else { ",{\"name\":" });
             quote(out, &entity.name);
-            if entity.kind == EntityKind::PROCESS {
-                for (name, value) in [("pid", entity.pid), ("start_ticks", entity.start_ticks)] {
-                    let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
-                    put!(out, ",\"{name}\":{value}");
+            match entity.kind {
+                EntityKind::PROCESS => {
+                    number_or_null(out, "pid", entity.pid);
+                    number_or_null(out, "start_ticks", entity.start_ticks);
+                    text_or_null(out, "unit", entity.unit.as_deref());
                 }
-                out.push_str(",\"unit\":");
-                match &entity.unit {
-                    Some(unit) => quote(out, unit),
-                    None => out.push_str("null"),
-                }
+                EntityKind::UNIT => unit_attributes(out, entity),
+                _ => {}
             }
             out.push_str(",\"values\":");
             self.values(out, timeline, &own, elapsed);
@@ -188,6 +186,27 @@ impl Objects {
         }
         out.push('}');
     }
+}
+
+/// A member with a number.
+pub fn number_or_null(out: &mut String, name: &str, value: Option<u64>) {
+    let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
+    put!(out, ",\"{name}\":{value}");
+}
+
+/// A member with a text.
+pub fn text_or_null(out: &mut String, name: &str, value: Option<&str>) {
+    put!(out, ",\"{name}\":");
+    match value {
+        Some(text) => quote(out, text),
+        None => out.push_str("null"),
+    }
+}
+
+/// What is known of a unit beside its name.
+pub fn unit_attributes(out: &mut String, unit: &EntityKey) {
+    number_or_null(out, "memory_max_bytes", unit.memory_max_bytes);
+    text_or_null(out, "restart", unit.restart_word());
 }
 
 /// A rate with at most three decimals; `null` if there is none.

@@ -38,6 +38,10 @@ pub fn line(told: &EventAt) -> String {
         let left = if *left > 0 { format!(", {left} left out") } else { String::new() };
         return format!("salvaged {frames} {of}{left}");
     }
+    if let (EventKind::BLOCKED, [pid, blocked_ms]) = (event.kind, event.arguments.as_slice()) {
+        // Short, so that what it waits in has room.
+        return format!("blocked {} s, pid {pid}: {}", blocked_ms / 1000, escape(&event.text));
+    }
     let mut line = event.kind.name();
     let grade = |grade: i64| match grade {
         0 => "calm".to_owned(),

@@ -1,30 +1,34 @@
-//! Processes in state D: they wait in the kernel for something that does not come, a disk as a rule,
-//! and nothing can end them. What they wait in is the best hint at what is broken.
+//! Processes and threads in state D: they wait in the kernel for something that does not come, a
+//! disk as a rule, and nothing can end them. What they wait in is the best hint at what is broken.
 
 use std::fs::File;
 use std::sync::mpsc::SyncSender;
 
 use flightrec_format::event::EventKind;
 
+use super::cmdline::Key;
 use super::pid_path;
 use crate::process::{self, Stat};
 use crate::report::Report;
 use crate::sys;
 
-/// Processes that are watched at once.
+/// Processes that are watched at once, by one thread each.
 pub(super) const WATCHED_MAX: usize = 4;
 
 /// Who waits for so long is told. Shorter waits are what disks are like.
 const TOLD_MS: u64 = 5000;
 
-/// One process that waits.
+/// One thread that waits.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
-    pid: u32,
-    start_ticks: u64,
+    /// Its process: id and start.
+    process: Key,
+    /// Its own id, that of the process if it is the first, and its start.
+    thread: Key,
     since_ms: u64,
-    /// Who waits for ever uses no time.
-    cpu_ticks: u64,
+    /// Who waits for ever uses no time. Not known before the first look: that of a process is the
+    /// time of all its threads.
+    cpu_ticks: Option<u64>,
     told: bool,
 }
 
@@ -42,20 +46,24 @@ impl Blocked {
         Self { watched: [None; WATCHED_MAX], reports }
     }
 
-    /// Watches a process that was seen in state D, if there is room.
-    pub(super) fn watch(&mut self, process: &Stat<'_>, now_ms: u64) {
-        let &Stat { pid, start_ticks, .. } = process;
-        let cpu_ticks = process.cpu_ticks();
-        if self.watched.iter().flatten().all(|known| known.pid != pid)
+    /// Watches a thread of `process` that was seen in state D, if there is room.
+    pub(super) fn watch(&mut self, process: Key, thread: &Stat<'_>, now_ms: u64) {
+        if self.watched.iter().flatten().all(|known| known.process.0 != process.0)
             && let Some(place) = self.watched.iter_mut().find(|place| place.is_none())
         {
-            *place = Some(Watched { pid, start_ticks, since_ms: now_ms, cpu_ticks, told: false });
+            *place = Some(Watched {
+                process,
+                thread: (thread.pid, thread.start_ticks),
+                since_ms: now_ms,
+                cpu_ticks: None,
+                told: false,
+            });
         }
     }
 
-    /// Those that are watched: process id and start.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.watched.iter().flatten().map(|known| (known.pid, known.start_ticks))
+    /// The processes that are watched.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Key> {
+        self.watched.iter().flatten().map(|known| known.process)
     }
 
     /// Looks at each again, forgets who goes on, and tells of who does not.
@@ -64,27 +72,34 @@ impl Blocked {
         for place in &mut self.watched {
             let Some(known) = place else { continue };
             let waited_ms = now_ms.saturating_sub(known.since_ms);
-            let stat = open(proc, known.pid, "stat");
+            let (tid, start_ticks) = known.thread;
+            let stat = open(proc, tid, "stat");
             let stat =
                 stat.and_then(|file| process::read(&file, text).ok()).and_then(Stat::parse_brief);
             // A busy copy is found in state D each time, and gets on all the same.
             let waits = stat.filter(|stat| {
                 stat.state == b'D'
-                    && stat.start_ticks == known.start_ticks
-                    && stat.cpu_ticks() == known.cpu_ticks
+                    && stat.start_ticks == start_ticks
+                    && known.cpu_ticks.is_none_or(|ticks| ticks == stat.cpu_ticks())
             });
             let Some(stat) = waits else {
                 *place = None;
                 continue;
             };
+            known.cpu_ticks = Some(stat.cpu_ticks());
             if waited_ms < TOLD_MS || known.told {
                 continue;
             }
-            known.told = true;
-            let arguments = [u64::from(known.pid), waited_ms]
-                .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
-            let report = Report::new(EventKind::BLOCKED, now_ns, arguments).with(stat.comm);
-            let wchan = open(proc, known.pid, "wchan");
+            let pid = known.process.0;
+            let arguments =
+                [u64::from(pid), waited_ms].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+            let mut report = Report::new(EventKind::BLOCKED, now_ns, arguments).with(stat.comm);
+            if tid != pid {
+                let (path, len) = pid_path(tid, "");
+                let digits = path.get(..len.saturating_sub(1)).unwrap_or_default();
+                report = report.with(b" (thread ").with(digits).with(b")");
+            }
+            let wchan = open(proc, tid, "wchan");
             let wchan = wchan.and_then(|file| process::read(&file, text).ok());
             // Who may not know is told "0".
             let wchan = wchan.filter(|wchan| !matches!(*wchan, b"" | b"0"));
@@ -98,9 +113,12 @@ impl Blocked {
     }
 }
 
-fn open(proc: &File, pid: u32, file: &str) -> Option<File> {
-    let (path, len) = pid_path(pid, file);
-    sys::open_at(proc, path.get(..len)?).ok()
+/// A file of a thread. As that of a process it would tell the time of all its threads.
+fn open(proc: &File, tid: u32, file: &str) -> Option<File> {
+    let (path, len) = pid_path(tid, "task");
+    let folder = sys::open_at(proc, path.get(..len)?).ok()?;
+    let (path, len) = pid_path(tid, file);
+    sys::open_at(&folder, path.get(..len)?).ok()
 }
 
 #[cfg(test)]
@@ -116,14 +134,13 @@ mod tests {
     /// Looks each second from the second to the nineteenth; what is told, and when.
     fn told(blocked: &mut Blocked, mut stat_of: impl FnMut(u64) -> String) -> Vec<u64> {
         let tree = tempfile::tempdir().unwrap();
-        std::fs::create_dir(tree.path().join("77")).unwrap();
-        let put = |name: &str, text: &str| {
-            std::fs::write(tree.path().join("77").join(name), text).unwrap();
-        };
+        let folder = tree.path().join("77/task/77");
+        std::fs::create_dir_all(&folder).unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
         put("wchan", "wait_on_page_bit");
         let proc = File::open(tree.path()).unwrap();
         let mut text = [0; 2048];
-        blocked.watch(&Stat::parse(stat_of(1).as_bytes()).unwrap(), 1000);
+        blocked.watch((77, 900), &Stat::parse(stat_of(1).as_bytes()).unwrap(), 1000);
         let mut seconds = Vec::new();
         for second in 2..20 {
             put("stat", &stat_of(second));

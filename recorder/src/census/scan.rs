@@ -15,6 +15,7 @@ use flightrec_format::entity::EntityName;
 use super::blocked::Blocked;
 use super::register::Register;
 use super::table::{Known, Table};
+use super::threads::Threads;
 use super::{cgroup, pid_path};
 use crate::process::{self, Stat};
 use crate::procfile::{ProcFile, fields, lines, number};
@@ -51,6 +52,7 @@ pub(super) struct Scan {
     table: Table,
     register: Register,
     blocked: Blocked,
+    threads: Threads,
     listing: Box<[u8]>,
     text: Box<[u8]>,
     /// Where the listing goes on; 0: at the beginning.
@@ -90,6 +92,7 @@ impl Scan {
             table: Table::default(),
             register: Register::default(),
             blocked: Blocked::new(reports),
+            threads: Threads::default(),
             listing: vec![0; LISTING_LEN].into_boxed_slice(),
             text: vec![0; TEXT_LEN].into_boxed_slice(),
             place: 0,
@@ -131,8 +134,16 @@ impl Scan {
     pub(super) fn look(&mut self, now_ns: u64) {
         let Some(proc) = self.proc.take() else { return };
         self.is_swapping = self.swaps.read().is_ok_and(|text| lines(text).nth(1).is_some());
-        self.look_at_new(&proc, now_ns);
+        let loadavg = self.loadavg.read().unwrap_or_default();
+        let suspects = self.threads.suspects(loadavg);
+        if let Some(now) = last_of(loadavg) {
+            self.look_at_new(&proc, now, now_ns);
+        }
         self.look_in_turn(&proc, now_ns);
+        if suspects {
+            let Self { threads, table, blocked, text, .. } = self;
+            threads.look(&proc, table, blocked, now_ns / 1_000_000, text);
+        }
         self.blocked.look(&proc, now_ns, &mut self.text);
         self.register.sum_up(&self.table);
         self.proc = Some(proc);
@@ -181,8 +192,7 @@ impl Scan {
     }
 
     /// Looks at processes begun since the last look, and counts the tasks that are gone already.
-    fn look_at_new(&mut self, proc: &File, now_ns: u64) {
-        let Some(now) = self.loadavg.read().ok().and_then(last_of) else { return };
+    fn look_at_new(&mut self, proc: &File, now: Last, now_ns: u64) {
         let Some(before) = self.last.replace(now) else { return };
         let begun = if now.pid >= before.pid {
             now.pid - before.pid
@@ -233,6 +243,7 @@ impl Scan {
             unit: before.and_then(|before| before.unit),
             state: stat.state,
             is_kernel_thread: stat.is_kernel_thread(),
+            threads: u32::try_from(stat.threads).unwrap_or(u32::MAX),
             round: self.round,
             looked_ms: now_ms,
             user_ticks: stat.user_ticks,
@@ -244,7 +255,7 @@ impl Scan {
             ..Known::default()
         };
         if known.state == b'D' {
-            self.blocked.watch(&stat, now_ms);
+            self.blocked.watch((pid, stat.start_ticks), &stat, now_ms);
         }
         if !known.is_kernel_thread {
             self.look_closer(proc, &mut known, before.as_ref());

@@ -21,6 +21,8 @@ pub(super) struct Known {
     pub state: u8,
     /// Whether it is a thread of the kernel.
     pub is_kernel_thread: bool,
+    /// Threads then.
+    pub threads: u32,
     /// Round in which it was seen last.
     pub round: u8,
     /// Boot time of the last look, milliseconds.
@@ -91,6 +93,12 @@ impl Table {
     pub(super) fn get(&self, pid: u32) -> Option<&Known> {
         let at = self.known.binary_search_by_key(&pid, |known| known.pid).ok()?;
         self.known.get(at)
+    }
+
+    /// The processes from that id on, in their order.
+    pub(super) fn from(&self, pid: u32) -> impl Iterator<Item = &Known> {
+        let begin = self.known.partition_point(|known| known.pid < pid);
+        self.known.iter().skip(begin)
     }
 
     /// Puts a process in, or in the place of an earlier one with its id. Without room it takes the

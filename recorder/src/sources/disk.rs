@@ -11,6 +11,7 @@ use flightrec_format::entity::EntityKind;
 
 use super::discovery::Discovery;
 use super::sheet::Look;
+use super::told::Told;
 use super::{Columns, Source, rank_columns};
 use crate::mailbox::{Mailbox, Seat};
 use crate::procfile::{ProcFile, numbers};
@@ -38,7 +39,14 @@ const SECTORS_PER_UNIT: u64 = 8;
 #[derive(Debug)]
 pub struct Disk {
     mailbox: Arc<Mailbox<ProcFile>>,
-    seats: Box<[(Columns, Seat<ProcFile>)]>,
+    seats: Box<[Place]>,
+}
+
+#[derive(Debug)]
+struct Place {
+    columns: Columns,
+    seat: Seat<ProcFile>,
+    counters: Told<[Option<u64>; FIELDS.len()]>,
 }
 
 impl Disk {
@@ -47,7 +55,7 @@ impl Disk {
     #[must_use]
     pub fn new(layout: &Layout, sys_root: &Path) -> (Self, Discovery) {
         let seats: Box<[_]> = rank_columns(layout, EntityKind::DISK)
-            .map(|columns| (columns, Seat::default()))
+            .map(|columns| Place { columns, seat: Seat::default(), counters: Told::new() })
             .collect();
         let mailbox = Mailbox::new(seats.len());
         let mut discovery = Discovery::new(sys_root, Arc::clone(&mailbox));
@@ -59,7 +67,8 @@ impl Disk {
     /// is at the mailbox just now.
     fn exchange(&mut self, sample: &mut Sample) {
         let Some(mut places) = self.mailbox.try_open() else { return };
-        for ((columns, seat), place) in self.seats.iter_mut().zip(places.iter_mut()) {
+        for (own, place) in self.seats.iter_mut().zip(places.iter_mut()) {
+            let Place { columns, seat, .. } = own;
             seat.exchange(place, |occupant| sample.seat(columns.slot, occupant));
         }
     }
@@ -72,10 +81,15 @@ impl Source for Disk {
 
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         self.exchange(sample);
-        for (columns, seat) in &mut self.seats {
+        for Place { columns, seat, counters } in &mut self.seats {
             let Some(file) = seat.present() else { continue };
             if let Ok(text) = file.read() {
-                fill(text, columns, sample);
+                let values = counters.by(text, |text| Some(wanted(text)));
+                for ((_, series, _), value) in FIELDS.iter().zip(values.unwrap_or_default()) {
+                    if let Some(value) = value {
+                        sample.set(columns.of(*series), value);
+                    }
+                }
             } else {
                 // ENODEV: it was pulled out. Should it still be there, it will be found again.
                 seat.gone = true;
@@ -86,15 +100,17 @@ impl Source for Disk {
     }
 }
 
-fn fill(text: &[u8], columns: &Columns, sample: &mut Sample) {
-    let mut wanted = FIELDS.iter().peekable();
+/// What stands in [`FIELDS`], in our units.
+fn wanted(text: &[u8]) -> [Option<u64>; FIELDS.len()] {
+    let mut values = [None; FIELDS.len()];
+    let mut places = FIELDS.iter().zip(&mut values).peekable();
     for (index, value) in numbers(text).enumerate() {
-        if let Some((_, series, unit)) = wanted.next_if(|(field, _, _)| *field == index + 1)
-            && let Some(value) = value
+        if let Some(((_, _, unit), place)) = places.next_if(|((field, ..), _)| *field == index + 1)
         {
-            sample.set(columns.of(*series), value / unit);
+            *place = value.map(|value| value / unit);
         }
     }
+    values
 }
 
 #[cfg(test)]

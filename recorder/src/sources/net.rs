@@ -4,6 +4,7 @@ use std::path::Path;
 
 use flightrec_format::entity::{EntityKind, EntityName};
 
+use super::told::Told;
 use super::{Columns, Source, rank_columns};
 use crate::procfile::{ProcFile, lines, numbers};
 use crate::sample::{Layout, Occupant, Sample, SeriesNumber};
@@ -28,6 +29,7 @@ struct Seat {
     columns: Columns,
     name: Option<EntityName>,
     seen: bool,
+    counters: Told<[Option<u64>; FIELDS.len()]>,
 }
 
 impl Net {
@@ -38,6 +40,7 @@ impl Net {
             columns,
             name: None,
             seen: false,
+            counters: Told::new(),
         });
         Self { file: ProcFile::open(&proc_root.join("net/dev")), seats: seats.collect() }
     }
@@ -51,9 +54,9 @@ impl Source for Net {
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         for line in lines(self.file.read()?) {
             // A name may hold a colon, as that of an alias does (`eth0:1`); the counters hold none.
-            let mut halves = line.rsplitn(2, |&byte| byte == b':');
-            let (Some(counters), Some(name)) = (halves.next(), halves.next()) else { continue };
-            let name = name.trim_ascii();
+            let Some(colon) = memchr::memrchr(b':', line) else { continue };
+            let Some((name, counters)) = line.split_at_checked(colon) else { continue };
+            let (name, counters) = (name.trim_ascii(), counters.get(1..).unwrap_or_default());
             if !matches!(name, b"" | b"lo")
                 && let Some(seat) = seat_of(&mut self.seats, name, sample)
             {
@@ -74,17 +77,26 @@ impl Source for Net {
 impl Seat {
     fn fill(&mut self, counters: &[u8], sample: &mut Sample) {
         self.seen = true;
-        let mut places = FIELDS.iter().zip(SERIES).peekable();
-        for (field, value) in numbers(counters).enumerate() {
-            let Some((_, series)) = places.next_if(|(wanted, _)| **wanted == field) else {
-                continue;
-            };
+        let values = self.counters.by(counters, |counters| Some(wanted(counters)));
+        for (series, value) in SERIES.iter().zip(values.unwrap_or_default()) {
             if let Some(value) = value {
-                let unit = if BYTES.contains(&field) { BYTES_UNIT } else { 1 };
-                sample.set(self.columns.of(*series), value / unit);
+                sample.set(self.columns.of(*series), value);
             }
         }
     }
+}
+
+/// What stands in [`FIELDS`], bytes in their unit.
+fn wanted(counters: &[u8]) -> [Option<u64>; FIELDS.len()] {
+    let mut values = [None; FIELDS.len()];
+    let mut places = FIELDS.iter().zip(&mut values).peekable();
+    for (field, value) in numbers(counters).enumerate() {
+        if let Some((_, place)) = places.next_if(|(wanted, _)| **wanted == field) {
+            let unit = if BYTES.contains(&field) { BYTES_UNIT } else { 1 };
+            *place = value.map(|value| value / unit);
+        }
+    }
+    values
 }
 
 /// The seat of an interface: its own, else a free one.

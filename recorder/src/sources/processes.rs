@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use flightrec_format::entity::EntityKind;
 
+use super::told::Told;
 use super::{Columns, Source, rank_columns};
 use crate::mailbox::{Mailbox, Seat};
 use crate::process::{self, Stat, TEXT_LEN};
@@ -17,9 +18,10 @@ use crate::sys;
 /// State; time in user mode and in the kernel; major faults, threads, memory, swapped memory,
 /// bytes read and written, time waited for disks.
 pub(super) const SERIES: &[SeriesNumber] = &[200, 201, 202, 203, 204, 205, 206, 207, 208, 209];
+/// What stands in `stat`, in `status` and in `io`: places in `SERIES`.
+const OF_STAT: [usize; 7] = [0, 1, 2, 3, 4, 5, 9];
 const SWAP: usize = 6;
-const READ: usize = 7;
-const WRITE: usize = 8;
+const OF_IO: [usize; 2] = [7, 8];
 
 /// `status` is the dearest of the three files, and where nothing is swapped it tells nothing: it
 /// is read for so many processes in one sample, in turn.
@@ -43,7 +45,6 @@ pub struct Processes {
     seats: Box<[Place]>,
     text: Box<[u8]>,
     turn: usize,
-    /// Pages of memory in 16 KiB, as a shift of their bytes.
     page_bytes: u64,
     swap_columns: [usize; 2],
 }
@@ -53,15 +54,23 @@ struct Place {
     columns: Columns,
     seat: Seat<ProcessFiles>,
     swap_kib: u64,
+    stat: Told<[u64; OF_STAT.len()]>,
+    io: Told<[u64; OF_IO.len()]>,
+}
+
+impl Place {
+    fn new(columns: Columns) -> Self {
+        let seat = Seat::default();
+        Self { columns, seat, swap_kib: 0, stat: Told::new(), io: Told::new() }
+    }
 }
 
 impl Processes {
     /// Places for the processes of `layout`, and the mailbox by which they come.
     #[must_use]
     pub fn new(layout: &Layout) -> (Self, Arc<Mailbox<ProcessFiles>>) {
-        let seats: Box<[Place]> = rank_columns(layout, EntityKind::PROCESS)
-            .map(|columns| Place { columns, seat: Seat::default(), swap_kib: 0 })
-            .collect();
+        let seats: Box<[Place]> =
+            rank_columns(layout, EntityKind::PROCESS).map(Place::new).collect();
         let mailbox = Mailbox::new(seats.len());
         let source = Self {
             mailbox: Arc::clone(&mailbox),
@@ -77,7 +86,7 @@ impl Processes {
     fn exchange(&mut self, sample: &mut Sample) {
         let Some(mut places) = self.mailbox.try_open() else { return };
         for (own, place) in self.seats.iter_mut().zip(places.iter_mut()) {
-            let Place { columns, seat, swap_kib } = own;
+            let Place { columns, seat, swap_kib, .. } = own;
             seat.exchange(place, |occupant| {
                 *swap_kib = 0;
                 sample.seat(columns.slot, occupant);
@@ -108,27 +117,17 @@ impl Source for Processes {
         let (text, page_bytes) = (&mut self.text, self.page_bytes);
         for (number, place) in self.seats.iter_mut().enumerate() {
             let Some(files) = place.seat.present() else { continue };
-            let stat = process::read(&files.stat, text).ok().and_then(Stat::parse);
-            let Some(stat) = stat else {
+            let parse = |text: &[u8]| Stat::parse(text).map(|stat| readings(&stat, page_bytes));
+            let stat = process::read(&files.stat, text).ok();
+            let Some(stat) = stat.and_then(|text| place.stat.by(text, parse)) else {
                 place.seat.gone = true;
                 sample.seat(place.columns.slot, None);
                 continue;
             };
             let first = place.columns.first;
-            for (offset, value) in [
-                u64::from(stat.state),
-                stat.user_ticks,
-                stat.system_ticks,
-                stat.major_faults,
-                stat.threads,
-                stat.rss_pages.saturating_mul(page_bytes) / 16384,
-            ]
-            .into_iter()
-            .enumerate()
-            {
-                sample.set(first + offset, value);
+            for (at, value) in OF_STAT.into_iter().zip(stat) {
+                sample.set(first + at, value);
             }
-            sample.set(first + SERIES.len() - 1, stat.blkio_ticks);
             if let Some(status) = files.status.as_ref() {
                 if turn.contains(&number)
                     && let Ok(text) = process::read(status, text)
@@ -137,16 +136,31 @@ impl Source for Processes {
                 }
                 sample.set(first + SWAP, place.swap_kib / 16);
             }
-            if let Some(io) = files.io.as_ref()
-                && let Some((read, written)) =
-                    process::read(io, text).ok().and_then(process::parse_io)
-            {
-                sample.set(first + READ, read / 4096);
-                sample.set(first + WRITE, written / 4096);
+            let io = files.io.as_ref().and_then(|io| process::read(io, text).ok());
+            let parse = |text: &[u8]| {
+                process::parse_io(text).map(|(read, written)| [read / 4096, written / 4096])
+            };
+            if let Some(io) = io.and_then(|text| place.io.by(text, parse)) {
+                for (at, value) in OF_IO.into_iter().zip(io) {
+                    sample.set(first + at, value);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// In the order of [`OF_STAT`].
+fn readings(stat: &Stat<'_>, page_bytes: u64) -> [u64; OF_STAT.len()] {
+    [
+        u64::from(stat.state),
+        stat.user_ticks,
+        stat.system_ticks,
+        stat.major_faults,
+        stat.threads,
+        stat.rss_pages.saturating_mul(page_bytes) / 16384,
+        stat.blkio_ticks,
+    ]
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use flightrec_format::entity::EntityKind;
 
+use super::told::Told;
 use super::{Columns, Source, rank_columns};
 use crate::mailbox::{Mailbox, Seat};
 use crate::process::{self, TEXT_LEN};
@@ -39,17 +40,31 @@ pub struct UnitFiles {
 #[derive(Debug)]
 pub struct Units {
     mailbox: Arc<Mailbox<UnitFiles>>,
-    seats: Box<[(Columns, Seat<UnitFiles>)]>,
+    seats: Box<[Place]>,
     text: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Place {
+    columns: Columns,
+    seat: Seat<UnitFiles>,
+    cpu: Told<[Option<u64>; 2]>,
+    io: Told<[Option<u64>; 2]>,
+    kills: Told<u64>,
+}
+
+impl Place {
+    fn new(columns: Columns) -> Self {
+        let seat = Seat::default();
+        Self { columns, seat, cpu: Told::new(), io: Told::new(), kills: Told::new() }
+    }
 }
 
 impl Units {
     /// Places for the units of `layout`, and the mailbox by which they come.
     #[must_use]
     pub fn new(layout: &Layout) -> (Self, Arc<Mailbox<UnitFiles>>) {
-        let seats: Box<[_]> = rank_columns(layout, EntityKind::UNIT)
-            .map(|columns| (columns, Seat::default()))
-            .collect();
+        let seats: Box<[_]> = rank_columns(layout, EntityKind::UNIT).map(Place::new).collect();
         let mailbox = Mailbox::new(seats.len());
         let text = vec![0; TEXT_LEN].into_boxed_slice();
         (Self { mailbox: Arc::clone(&mailbox), seats, text }, mailbox)
@@ -65,54 +80,63 @@ impl Source for Units {
     /// given back, and the census finds the new one.
     fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
         if let Some(mut places) = self.mailbox.try_open() {
-            for ((columns, seat), place) in self.seats.iter_mut().zip(places.iter_mut()) {
+            for (own, place) in self.seats.iter_mut().zip(places.iter_mut()) {
+                let Place { columns, seat, .. } = own;
                 seat.exchange(place, |occupant| sample.seat(columns.slot, occupant));
             }
         }
-        for (columns, seat) in &mut self.seats {
-            let Some(files) = seat.present() else { continue };
-            let told = files.cpu.as_ref().map(|file| process::read(file, &mut self.text));
-            if matches!(told, Some(Err(libc::ENODEV))) {
-                seat.gone = true;
-                sample.seat(columns.slot, None);
-                continue;
+        for place in &mut self.seats {
+            if !place.read(&mut self.text, sample) {
+                place.seat.gone = true;
+                sample.seat(place.columns.slot, None);
             }
-            if let Some(Ok(text)) = told {
-                fill_times(text, columns, sample);
-            }
-            fill(files, &mut self.text, columns, sample);
         }
         Ok(())
     }
 }
 
-fn fill_times(text: &[u8], columns: &Columns, sample: &mut Sample) {
-    for (series, key) in [(220, &b"user_usec"[..]), (221, b"system_usec")] {
-        if let Some(usec) = keyed(text, key) {
-            sample.set(columns.of(series), usec / 1000);
+impl Place {
+    /// Reads all files that are there; false: the cgroup is gone.
+    fn read(&mut self, text: &mut [u8], sample: &mut Sample) -> bool {
+        let Self { columns, seat, cpu, io, kills } = self;
+        let Some(files) = seat.present() else { return true };
+        let mut set = |series, value: Option<u64>, unit: u64| {
+            if let Some(value) = value {
+                sample.set(columns.of(series), value / unit);
+            }
+        };
+        let told = files.cpu.as_ref().map(|file| process::read(file, text));
+        if matches!(told, Some(Err(libc::ENODEV))) {
+            return false;
         }
+        if let Some(Ok(text)) = told {
+            let keys: [&[u8]; 2] = [b"user_usec", b"system_usec"];
+            let [user, system] =
+                cpu.by(text, |text| Some(keys.map(|key| keyed(text, key)))).unwrap_or_default();
+            set(220, user, 1000);
+            set(221, system, 1000);
+        }
+        let mut read = |file: &Option<File>, take: &mut dyn FnMut(&[u8])| {
+            if let Some(Ok(text)) = file.as_ref().map(|file| process::read(file, text)) {
+                take(text);
+            }
+        };
+        read(&files.memory, &mut |text| set(222, number(text.trim_ascii()), 16384));
+        read(&files.swap, &mut |text| set(231, number(text.trim_ascii()), 16384));
+        read(&files.io, &mut |text| {
+            let names: [&[u8]; 2] = [b"rbytes=", b"wbytes="];
+            let [read, written] = io
+                .by(text, |text| Some(names.map(|name| Some(summed(text, name)))))
+                .unwrap_or_default();
+            set(226, read, 4096);
+            set(227, written, 4096);
+        });
+        read(&files.events, &mut |text| {
+            set(229, kills.by(text, |text| keyed(text, b"oom_kill")), 1);
+        });
+        read(&files.tasks, &mut |text| set(230, number(text.trim_ascii()), 1));
+        true
     }
-}
-
-fn fill(files: &UnitFiles, text: &mut [u8], columns: &Columns, sample: &mut Sample) {
-    let mut read = |file: &Option<File>, take: &mut dyn FnMut(&[u8])| {
-        if let Some(Ok(text)) = file.as_ref().map(|file| process::read(file, text)) {
-            take(text);
-        }
-    };
-    let mut set = |series, value: Option<u64>, unit: u64| {
-        if let Some(value) = value {
-            sample.set(columns.of(series), value / unit);
-        }
-    };
-    read(&files.memory, &mut |text| set(222, number(text.trim_ascii()), 16384));
-    read(&files.swap, &mut |text| set(231, number(text.trim_ascii()), 16384));
-    read(&files.io, &mut |text| {
-        set(226, Some(summed(text, b"rbytes=")), 4096);
-        set(227, Some(summed(text, b"wbytes=")), 4096);
-    });
-    read(&files.events, &mut |text| set(229, keyed(text, b"oom_kill"), 1));
-    read(&files.tasks, &mut |text| set(230, number(text.trim_ascii()), 1));
 }
 
 /// The number behind a word at the beginning of a line.

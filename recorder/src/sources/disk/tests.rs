@@ -68,7 +68,7 @@ fn disks_come_and_go() {
     assert_eq!(seated(&sample), ["sda", "sdb"]);
 
     // A directory cannot be read: the nearest thing here to a disk that was pulled out.
-    disk.seats[0].1.files = Some(ProcFile::open(tree.path()));
+    disk.seats[0].seat.files = Some(ProcFile::open(tree.path()));
     std::fs::remove_dir_all(tree.path().join("block/sda")).unwrap();
     sample.clear();
     disk.read(&mut sample).unwrap();
