@@ -177,7 +177,7 @@ fn whole_recorder(seconds: u32) {
         println!("{name:>14} {:6} us/s, {used:?}", used[TURNS / 2]);
     }
     let said = say(flightrec(), ["log", recording, "--last", "10s", "--source", "journal:*"]);
-    println!("{}", said.out);
+    println!("{}{}", said.out, said.err);
 }
 
 /// User and system time of a process and its threads. `stat` knows it to 10 ms; the clock of the process,

@@ -22,9 +22,9 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use flightrec_recorder::census::SLICE;
+use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_tests::apart::Running;
 use flightrec_tests::journald::{Journald, Stream};
 use flightrec_tests::programs::{flightrecd, say, wait_until};
@@ -75,6 +75,10 @@ impl Drop for Crowd {
             assert!(wait_until(|| fs::remove_dir(folder).is_ok()), "{}", folder.display());
         }
     }
+}
+
+fn pause_ms(ms: u64) {
+    SystemClock.wait(SystemClock.boottime_ns() + ms * 1_000_000);
 }
 
 fn processes() -> usize {
@@ -142,7 +146,7 @@ fn measure(name: &str, pid: u32, seconds: u64) {
     for _ in 0..seconds.div_ceil(WINDOW_S) {
         let before = used(pid).0;
         let floor_before = floor_ns();
-        std::thread::sleep(Duration::from_secs(WINDOW_S));
+        pause_ms(WINDOW_S * 1000);
         let after = used(pid).0;
         let mut all = 0;
         for (thread, ns) in &after {
@@ -179,7 +183,7 @@ fn start_floor(pid: u32) {
                     filled += len;
                 }
             }
-            std::thread::sleep(Duration::from_secs(1));
+            pause_ms(1000);
         }
     };
     std::thread::Builder::new().name(FLOOR.into()).spawn(read).unwrap();
@@ -189,7 +193,7 @@ fn start_floor(pid: u32) {
 fn log(mut stream: Stream) {
     for number in 0_u64.. {
         writeln!(stream, "<3>cannot send record {number}: 401 Unauthorized").unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        pause_ms(200);
     }
 }
 
@@ -219,13 +223,13 @@ fn main() {
         let recorder = record(folder.path(), &journald);
         // Once round the processes, a slice a second.
         let round_s = u64::try_from(count.div_ceil(SLICE)).unwrap();
-        std::thread::sleep(Duration::from_secs(20 + round_s));
+        pause_ms((20 + round_s) * 1000);
         let pid = recorder.0.id();
         start_floor(pid);
-        std::thread::sleep(Duration::from_secs(1));
+        pause_ms(1000);
         measure(&format!("{count} processes, calm"), pid, seconds);
         tell_memory(folder.path(), Some(1024));
-        std::thread::sleep(Duration::from_secs(10));
+        pause_ms(10_000);
         measure(&format!("{count} processes, dying"), pid, seconds);
         drop(recorder);
         print!("{}", fs::read_to_string(folder.path().join("stderr")).unwrap());

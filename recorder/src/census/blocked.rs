@@ -1,5 +1,5 @@
-//! Processes and threads in state D: they wait in the kernel for something that does not come, a disk as a rule,
-//! and nothing can end them. What they wait in is the best hint at what is broken.
+//! Processes and threads in state D: they wait in the kernel for something that does not come, a
+//! disk as a rule, and nothing can end them. What they wait in is the best hint at what is broken.
 
 use std::fs::File;
 use std::sync::mpsc::SyncSender;

@@ -134,10 +134,14 @@ impl Scan {
     pub(super) fn look(&mut self, now_ns: u64) {
         let Some(proc) = self.proc.take() else { return };
         self.is_swapping = self.swaps.read().is_ok_and(|text| lines(text).nth(1).is_some());
-        self.look_at_new(&proc, now_ns);
+        let loadavg = self.loadavg.read().unwrap_or_default();
+        let suspects = self.threads.suspects(loadavg);
+        if let Some(now) = last_of(loadavg) {
+            self.look_at_new(&proc, now, now_ns);
+        }
         self.look_in_turn(&proc, now_ns);
-        let Self { loadavg, threads, table, blocked, text, .. } = self;
-        if loadavg.read().is_ok_and(|text| threads.suspects(text)) {
+        if suspects {
+            let Self { threads, table, blocked, text, .. } = self;
             threads.look(&proc, table, blocked, now_ns / 1_000_000, text);
         }
         self.blocked.look(&proc, now_ns, &mut self.text);
@@ -188,8 +192,7 @@ impl Scan {
     }
 
     /// Looks at processes begun since the last look, and counts the tasks that are gone already.
-    fn look_at_new(&mut self, proc: &File, now_ns: u64) {
-        let Some(now) = self.loadavg.read().ok().and_then(last_of) else { return };
+    fn look_at_new(&mut self, proc: &File, now: Last, now_ns: u64) {
         let Some(before) = self.last.replace(now) else { return };
         let begun = if now.pid >= before.pid {
             now.pid - before.pid
