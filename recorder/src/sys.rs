@@ -30,7 +30,9 @@ pub use file::{
     FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,
     file_system_room, ignore_file_size_signal, lock_exclusive, rename_new, set_nocow,
 };
-pub use process::{faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice};
+pub use process::{
+    core_count, faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice,
+};
 pub use signal::{Signal, block_signals, wait_signal_until};
 pub use time::{
     boottime_ns, clock_synced, local_offset_s, monotonic_ns, process_cpu_ns, realtime_ns,
