@@ -12,6 +12,7 @@ mod flight;
 mod founding;
 mod full_disk;
 mod guarantees;
+mod handover;
 mod journal;
 mod logs;
 mod long_life;

@@ -26,6 +26,7 @@ mod blocked;
 mod cgroup;
 mod cmdline;
 mod lifetimes;
+mod pace;
 mod register;
 mod scan;
 mod seating;
@@ -39,7 +40,7 @@ use seating::Seating;
 use top::Top;
 
 pub use cmdline::Cmdlines;
-pub use scan::SLICE;
+pub use scan::{SLICE, SLICE_IDLE};
 
 /// Time between two looks.
 pub const PERIOD: Duration = Duration::from_secs(1);

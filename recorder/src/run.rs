@@ -66,9 +66,9 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
         open_for(&config.recording, identity)?
     };
     let mut missing = protect(&config);
-    let small = handover::program().is_some();
-    if !small {
-        missing.push("small program: flightrecd-core is not beside flightrecd".to_owned());
+    let small = handover::program();
+    if let Err(why) = small {
+        missing.push(format!("small program: {why}"));
     }
     if !service {
         tell(&missing);
@@ -81,9 +81,9 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
         precision: config.precision,
         lock_memory: config.lock_memory,
     };
-    if small {
+    if let Ok(program) = small {
         // It comes back only if it was not possible: then this program does it, and takes more.
-        let error = hand_over(&task, opened.disk.file(), &opened.superblock);
+        let error = hand_over(&program, &task, opened.disk.file(), &opened.superblock);
         tell(&[format!("cannot become the smaller program: {error}")]);
     }
     finish(task, opened.disk, opened.superblock, clock)

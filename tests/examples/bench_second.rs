@@ -23,7 +23,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use flightrec_recorder::census::SLICE;
+use flightrec_recorder::census::SLICE_IDLE;
 use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_tests::apart::Running;
 use flightrec_tests::journald::{Journald, Stream};
@@ -222,7 +222,7 @@ fn main() {
         tell_memory(folder.path(), None);
         let recorder = record(folder.path(), &journald);
         // Once round the processes, a slice a second.
-        let round_s = u64::try_from(count.div_ceil(SLICE)).unwrap();
+        let round_s = u64::try_from(count.div_ceil(SLICE_IDLE)).unwrap();
         pause_ms((20 + round_s) * 1000);
         let pid = recorder.0.id();
         start_floor(pid);

@@ -8,7 +8,7 @@ use crate::views::text::{WIDTH, escape, wrap};
 use crate::wear::Below;
 
 /// A protection that may be missing, what it is for, and what gives it.
-pub const PROTECTIONS: [(&str, &str, &str); 4] = [
+pub const PROTECTIONS: [(&str, &str, &str); 5] = [
     (
         "lock_memory",
         "a machine out of memory may push the recorder out",
@@ -29,6 +29,7 @@ pub const PROTECTIONS: [(&str, &str, &str); 4] = [
         "its allocations may wait for the disk",
         "CAP_SYS_RESOURCE, and Linux 5.6 or later",
     ),
+    ("small program", "it takes 2 MiB more", "install flightrecd-core beside flightrecd"),
 ];
 
 /// What a board may lack (run fact `absent`), why, and what would help.

@@ -1,7 +1,7 @@
 //! A few processes at a time: all of them in turn, and new ones at once.
 //!
 //! `/proc` lists processes by their ids, and a listing can be taken up where the last one ended. So
-//! a look lists and reads [`SLICE`] of them, however many there are. The kernel says which id it
+//! a look lists and reads [`SLICE`] of them, however many there are; fewer while the machine is idle. The kernel says which id it
 //! gave out last (`/proc/loadavg`): new processes are those from the last such id on, which a
 //! listing can begin at too.
 
@@ -13,6 +13,7 @@ use std::sync::mpsc::SyncSender;
 use flightrec_format::entity::EntityName;
 
 use super::blocked::Blocked;
+use super::pace::Pace;
 use super::register::Register;
 use super::table::{Known, Table};
 use super::threads::Threads;
@@ -27,9 +28,12 @@ use crate::sys;
 /// Processes looked at in one look, in turn: 300 are through in 7 looks, 3,000 in 63.
 pub const SLICE: usize = 48;
 
-/// What the kernel lists in one call: as many entries as are looked at, and few that are not, for
-/// each costs it as much as opening a file.
-const LISTING_LEN: usize = SLICE * 32;
+/// The same while the machine is idle: 300 are through in 19 looks, 3,000 in 188.
+pub const SLICE_IDLE: usize = 16;
+
+/// What the kernel lists in one call, bytes for each process that is looked at: few entries more,
+/// for each costs it as much as opening a file.
+const ENTRY_LEN: usize = 32;
 
 /// New processes looked at in one look beside those; more are met in turn, if they live that long.
 const NEW_MAX: usize = 16;
@@ -49,6 +53,7 @@ pub(super) struct Scan {
     proc: Option<File>,
     loadavg: ProcFile,
     swaps: ProcFile,
+    pace: Pace,
     table: Table,
     register: Register,
     blocked: Blocked,
@@ -89,11 +94,12 @@ impl Scan {
             proc: File::open(proc_root).ok(),
             loadavg: ProcFile::open(&proc_root.join("loadavg")),
             swaps: ProcFile::open(&proc_root.join("swaps")),
+            pace: Pace::new(proc_root),
             table: Table::default(),
             register: Register::default(),
             blocked: Blocked::new(reports),
             threads: Threads::default(),
-            listing: vec![0; LISTING_LEN].into_boxed_slice(),
+            listing: vec![0; SLICE * ENTRY_LEN].into_boxed_slice(),
             text: vec![0; TEXT_LEN].into_boxed_slice(),
             place: 0,
             pid_place: None,
@@ -150,10 +156,12 @@ impl Scan {
     }
 
     fn look_in_turn(&mut self, proc: &File, now_ns: u64) {
+        let slice = self.pace.slice();
         let mut pids = [0_u32; SLICE];
         let (mut count, mut place, mut is_end) = (0, self.place, true);
         let mut pid_place = Some(None);
-        let listed = sys::list_dir_from(proc, self.place, &mut self.listing, |name, next| {
+        let listing = self.listing.get_mut(..slice * ENTRY_LEN).unwrap_or_default();
+        let listed = sys::list_dir_from(proc, self.place, listing, |name, next| {
             if let Some(pid) = number(name).and_then(|pid| u32::try_from(pid).ok()) {
                 // The place before this entry was told with the one before it.
                 let own = place.checked_sub(u64::from(pid));
@@ -168,7 +176,7 @@ impl Scan {
                 }
             }
             place = next;
-            if count == SLICE {
+            if count == slice {
                 is_end = false;
                 return ControlFlow::Break(());
             }

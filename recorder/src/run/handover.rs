@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
@@ -42,16 +43,27 @@ pub struct Task {
     pub(super) lock_memory: bool,
 }
 
-/// Where the other program is, if it is there.
-#[must_use]
-pub fn program() -> Option<PathBuf> {
-    let path = std::env::current_exe().ok()?.with_file_name(PROGRAM);
-    path.is_file().then_some(path)
+/// Asked so, the other program says of which build it is.
+const ASK: &str = "--build";
+
+/// Where the other program is; or why there is none to become.
+pub(super) fn program() -> Result<PathBuf, &'static str> {
+    let own = std::env::current_exe().map_err(|_| "this program cannot find itself")?;
+    let path = own.with_file_name(PROGRAM);
+    let said = Command::new(&path).arg(ASK).output();
+    let said = said.map_err(|_| "flightrecd-core is not beside flightrecd")?;
+    // In the middle of an upgrade, or with one of two programs built.
+    let is_ours = said.stdout.trim_ascii() == BUILD.as_bytes();
+    is_ours.then_some(path).ok_or("flightrecd-core is of another build than flightrecd")
 }
 
 /// Becomes the other program. Comes back only if that was not possible.
-pub(super) fn hand_over(task: &Task, disk: &File, superblock: &Superblock) -> io::Error {
-    let Some(path) = program() else { return io::ErrorKind::NotFound.into() };
+pub(super) fn hand_over(
+    path: &Path,
+    task: &Task,
+    disk: &File,
+    superblock: &Superblock,
+) -> io::Error {
     let handed = || {
         let slot = superblock.slot(0).to_vec();
         let bytes = bincode::encode_to_vec((BUILD, slot, task), bincode::config::legacy())
@@ -73,6 +85,11 @@ pub(super) fn hand_over(task: &Task, disk: &File, superblock: &Superblock) -> io
 
 /// The other program: takes what was handed over, and records.
 pub fn take_over(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
+    let mut arguments = arguments.peekable();
+    if arguments.peek().is_some_and(|first| first == ASK) {
+        writeln!(io::stdout(), "{BUILD}").ok();
+        return Ok(());
+    }
     let started_by = |what: &str| {
         Error::new(format!("{PROGRAM}: {what}"), "Nobody starts it by hand: flightrecd run does.")
     };
@@ -89,7 +106,7 @@ pub fn take_over(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     if build != BUILD {
         return Err(Error::new(
             format!("{PROGRAM} is of another build than flightrecd"),
-            "Install both from one package; with cargo, build both: cargo build.",
+            "Install both from one package.",
         ));
     }
     let superblock = Superblock::read(&slot)

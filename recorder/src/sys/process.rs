@@ -83,6 +83,14 @@ pub fn page_size() -> u32 {
     size.try_into().unwrap_or(4096)
 }
 
+/// Cores online. See sysconf(3).
+#[must_use]
+pub fn core_count() -> u64 {
+    // SAFETY: takes no pointers.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u64::try_from(count).unwrap_or(1).max(1)
+}
+
 /// Fills `bytes` from the kernel's generator; waits for it only in the first seconds of a boot.
 /// See getrandom(2).
 pub fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
