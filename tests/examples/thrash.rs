@@ -3,18 +3,27 @@
 //! | part | what it does |
 //! |------|--------------|
 //! | `server PORT` | answers every request with 401 |
-//! | `agent PORT LOG LINES MIB_S KEEP_MIB` | sends payloads, keeps what cannot be sent, sends some of it again, and logs it |
+//! | `agent PORT LOG LINES MIB_S LEFT_MIB` | sends payloads, keeps what cannot be sent, sends some of it again, and logs it |
+//! | `services FILE` | the rest of a board: programs in use, which are pages of the disk |
 //! | `control FILE` | the truth: locked, first in line, never near the disk; a line each second |
-//! | `probe FILE` | how long a trivial command takes, every five seconds |
+//! | `probe FILE` | how long a trivial command takes, every twenty seconds |
 //!
 //! `FILE` is a serial port, whose driver has its buffers since it was opened: a line is a copy of bytes.
 
-#![allow(clippy::unwrap_used, reason = "a part that fails ends, and its line on the console says why")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    reason = "a part that fails ends, and its line on the console says why; small numbers"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
@@ -23,20 +32,21 @@ use flightrec_recorder::sys::{lock_memory, set_nice};
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 const PAYLOAD_BYTES: usize = 16 << 10;
-const WORKERS: u64 = 4;
+const WORKERS: u64 = 48;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["server", port] => serve(port.parse().unwrap()),
-        ["agent", port, log, lines, mib_s, keep_mib] => agent(
+        ["agent", port, log, lines, mib_s, left_mib] => agent(
             port.parse().unwrap(),
             log,
             lines.parse().unwrap(),
             mib_s.parse().unwrap(),
-            keep_mib.parse().unwrap(),
+            left_mib.parse().unwrap(),
         ),
+        ["services", file] => services(file),
         ["control", file] => control(&mut serial(file)),
         ["probe", file] => probe(&mut serial(file)),
         _ => std::process::exit(2),
@@ -66,7 +76,7 @@ fn control(truth: &mut File) {
     }
 }
 
-/// `begin BOOTTIME_MS`, and when it is done `took BOOTTIME_MS MS`. Locked, so that it measures the command alone.
+/// `begin BOOTTIME_MS`, and when it is done `took BOOTTIME_MS MS LEFT_KIB`. Locked, so that it measures the command alone.
 fn probe(told: &mut File) {
     lock_memory().unwrap();
     let clock = SystemClock;
@@ -78,8 +88,9 @@ fn probe(told: &mut File) {
         let outcome = command.stderr(Stdio::null()).status();
         let end = clock.boottime_ns();
         let failed = if outcome.is_ok_and(|status| status.success()) { "" } else { " failed" };
-        writeln!(told, "took {} {}{failed}", begin / MS, (end - begin) / MS).unwrap();
-        clock.wait((begin + 5 * SECOND).max(end + SECOND));
+        writeln!(told, "took {} {} {}{failed}", begin / MS, (end - begin) / MS, left_kib()).unwrap();
+        // Seldom, so that its pages do not stay only for that.
+        clock.wait((begin + 20 * SECOND).max(end + SECOND));
     }
 }
 
@@ -102,20 +113,44 @@ fn answer_one(mut stream: TcpStream, answer: &str, buffer: &mut [u8]) -> io::Res
     stream.write_all(answer.as_bytes())
 }
 
-/// The founding incident: nothing unsendable is given up before `keep_mib` are full of it.
-fn agent(port: u16, log: &str, lines: u64, mib_s: u64, keep_mib: u64) {
+/// Pages of a file that are wanted again and again, as those of programs and libraries are.
+fn services(code: &str) {
+    thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || service(&File::open(code).unwrap(), number));
+        }
+    });
+}
+
+fn service(code: &File, number: u64) {
+    let pages = code.metadata().unwrap().len() / 4096;
+    let (clock, mut random, mut page) = (SystemClock, Random(number + 1), [0; 4096]);
+    loop {
+        let now = clock.boottime_ns();
+        for _ in 0..5 {
+            code.read_at(&mut page, random.next() % pages * 4096).unwrap();
+        }
+        clock.wait(now + 100 * MS);
+    }
+}
+
+/// The founding incident: nothing unsendable is given up. For the sake of the laboratory it grows no more when less than
+/// `left_mib` of memory and swap are left: so the machine stays on the edge, and nobody is killed.
+fn agent(port: u16, log: &str, lines: u64, mib_s: u64, left_mib: u64) {
+    let grows = Arc::new(AtomicBool::new(true));
     for number in 0..WORKERS {
-        let payloads_s = (mib_s << 20) / PAYLOAD_BYTES as u64 / WORKERS;
-        let keep = (keep_mib << 20) / PAYLOAD_BYTES as u64 / WORKERS;
-        let worker = Worker { port, payloads_s, keep, kept: Vec::new(), seed: number + 1 };
+        let payloads_s = (mib_s << 20) as f64 / PAYLOAD_BYTES as f64 / WORKERS as f64;
+        let newest = LINE.repeat(PAYLOAD_BYTES / LINE.len());
+        let (grows, random) = (grows.clone(), Random(number + 1));
+        let worker = Worker { port, payloads_s, grows, newest, kept: Vec::new(), random };
         thread::spawn(move || worker.run());
     }
     let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
-    let clock = SystemClock;
-    let mut written = 0;
+    let (clock, mut written) = (SystemClock, 0);
     let begin = clock.boottime_ns();
     loop {
         let now = clock.boottime_ns();
+        grows.store(left_kib() > left_mib << 10, Relaxed);
         // What it is behind with is lost: a thrashing agent logs less.
         let owed = (now - begin) * lines / SECOND;
         written = owed.saturating_sub(lines).max(written);
@@ -134,68 +169,76 @@ fn agent(port: u16, log: &str, lines: u64, mib_s: u64, keep_mib: u64) {
     }
 }
 
+/// Memory and swap that could still be had.
+fn left_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let words = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("MemAvailable:" | "SwapFree:")).then(|| words.next())?
+    });
+    words.filter_map(|word| word.parse::<u64>().ok()).sum()
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Of these a payload consists: lines of a log, which compress as such do.
+const LINE: &[u8] = br#"{"id":"........","path":"/metrics","host":"opi4","user_agent":"collector/1.0"}"#;
+
 struct Worker {
     port: u16,
-    payloads_s: u64,
-    keep: u64,
+    payloads_s: f64,
+    grows: Arc<AtomicBool>,
+    newest: Vec<u8>,
     kept: Vec<Vec<u8>>,
-    seed: u64,
+    random: Random,
 }
 
 impl Worker {
     fn run(mut self) {
-        let clock = SystemClock;
-        let (begin, mut made) = (clock.boottime_ns(), 0);
+        let (clock, mut owed) = (SystemClock, 0.0);
+        let mut before = clock.boottime_ns();
         loop {
             let now = clock.boottime_ns();
-            let owed = (now - begin) * self.payloads_s / SECOND;
-            made = owed.saturating_sub(self.payloads_s).max(made);
-            while made < owed {
-                made += 1;
-                let payload = self.payload();
-                if made % 16 == 0 {
-                    self.send(&payload);
+            // However slow it has become: what is to be sent comes from others.
+            owed += self.payloads_s * ((now - before) as f64 / SECOND as f64).min(5.0);
+            before = now;
+            while owed >= 1.0 {
+                owed -= 1.0;
+                for line in self.newest.chunks_mut(LINE.len()) {
+                    if let Some(id) = line.get_mut(7..15) {
+                        id.copy_from_slice(&self.random.next().to_le_bytes());
+                    }
                 }
-                self.keep_for_later(payload);
+                self.send(&self.newest);
+                if self.grows.load(Relaxed) {
+                    self.kept.push(self.newest.clone());
+                }
             }
-            // All that is kept gets its turn again, in no order.
-            for _ in 0..8 {
-                self.try_again();
+            // Once memory is full, all that is kept gets its turn again, in no order.
+            if !self.grows.load(Relaxed) {
+                (0..4).for_each(|_| self.try_again());
             }
             clock.wait(now + 50 * MS);
-        }
-    }
-
-    /// Lines of a log, which compress as such do.
-    fn payload(&mut self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
-        while payload.len() + 100 < PAYLOAD_BYTES {
-            let (id, took) = (self.random(), self.random() % 9000);
-            writeln!(payload, r#"{{"id":"{id:016x}","took_us":{took},"path":"/metrics","host":"opi4"}}"#).unwrap();
-        }
-        payload
-    }
-
-    fn keep_for_later(&mut self, payload: Vec<u8>) {
-        if (self.kept.len() as u64) < self.keep {
-            self.kept.push(payload);
-        } else {
-            let place = self.place();
-            if let Some(old) = self.kept.get_mut(place) {
-                *old = payload;
-            }
         }
     }
 
     fn try_again(&mut self) {
         let place = self.place();
         let Some(mut payload) = self.kept.get_mut(place).map(std::mem::take) else { return };
-        // Each line once: this brings it back from swap.
-        let newlines = payload.iter().filter(|byte| **byte == b'\n').count();
-        if let Some(first) = payload.first_mut() {
-            *first = if newlines > 0 { b'{' } else { b' ' };
+        // A byte of each page brings it back from swap, and makes it one to be written there again.
+        for byte in payload.iter_mut().step_by(4096) {
+            *byte ^= 1;
         }
-        if self.random() % 32 == 0 {
+        if self.random.next() % 32 == 0 {
             self.send(&payload);
         }
         if let Some(old) = self.kept.get_mut(place) {
@@ -217,13 +260,6 @@ impl Worker {
 
     fn place(&mut self) -> usize {
         let len = (self.kept.len() as u64).max(1);
-        usize::try_from(self.random() % len).unwrap_or(0)
-    }
-
-    fn random(&mut self) -> u64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.seed
+        usize::try_from(self.random.next() % len).unwrap_or(0)
     }
 }

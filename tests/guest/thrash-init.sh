@@ -36,7 +36,7 @@ case $variant in
         ;;
     noswap | oom) ;;
     *)
-        dd if=/dev/zero of=/swap bs=1M count=384 2>/dev/null
+        dd if=/dev/zero of=/swap bs=1M count=160 2>/dev/null
         chmod 600 /swap
         mkswap /swap >/dev/null && swapon /swap
         ;;
@@ -68,6 +68,7 @@ sync
 sleep 20
 echo READY
 thrash server 8080 &
+thrash services /own/code &
 
 # Each minute, as log2ram does.
 copies() {
@@ -78,7 +79,7 @@ copies() {
     done
 }
 # In its own shell, so that it begins anew when it was killed.
-agent() { # LINES MIB_S KEEP_MIB
+agent() { # LINES MIB_S LEFT_MIB
     while :; do
         vector agent 8080 /var/log/vector.log "$@"
         echo "vector ended with $?"
@@ -87,12 +88,12 @@ agent() { # LINES MIB_S KEEP_MIB
 }
 copies &
 case $variant in
-    founding) agent 400 3 360 & ;;
-    zram) agent 400 2 300 & ;;
-    noswap) agent 400 1 150 & ;;
-    oom) agent 400 10 2000 & ;;
-    leak) agent 5 0 0 & ;;
-    stall) agent 100 0 0 & ;;
+    founding) agent 400 3 4 & ;;
+    zram) agent 400 2 4 & ;;
+    noswap) agent 400 1 4 & ;;
+    oom) agent 400 10 0 & ;;
+    leak) agent 5 1 150 & ;;
+    stall) agent 100 0 4 & ;;
     forks)
         while :; do
             for n in 1 2 3 4 5; do (sleep 10; ls / >/dev/null) & done
@@ -105,7 +106,7 @@ case $variant in
         done
         ;;
     full)
-        agent 400 0 0 &
+        agent 400 0 4 &
         (while :; do dd if=/dev/zero of=/var/hdd.log/full bs=64k 2>/dev/null; sleep 5; done) &
         ;;
 esac

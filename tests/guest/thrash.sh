@@ -51,7 +51,8 @@ cargo build --locked --quiet --release -p flightrec-reader --bin flightrec
 reader=$programs/release/flightrec
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+machine=
+trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null || true; rm -rf "$work"' EXIT
 kept=${folder:-$work/out}
 mkdir -p "$kept"
 kept=$(cd "$kept" && pwd)
@@ -90,6 +91,7 @@ cp root/bin/busybox disk/bin/
 cp "$arm64_bin/flightrecd" "$arm64_bin/thrash" disk/bin/
 cp "$arm64_bin/thrash" disk/bin/vector
 cp "$here/thrash-init.sh" disk/own/init
+head -c 24M /dev/urandom >disk/own/code
 chmod +x disk/own/init disk/bin/*
 
 for number in $(seq "$runs"); do
@@ -106,8 +108,10 @@ for number in $(seq "$runs"); do
         -blockdev "driver=nbd,node-name=card,server.type=unix,server.path=$run/disk" \
         -device virtio-blk-pci,drive=card -chardev "$(socket truth)" -chardev "$(socket acks)" -chardev "$(socket probe)" \
         -chardev null,id=none -device pci-serial-4x,chardev1=truth,chardev2=acks,chardev3=probe,chardev4=none \
-        -append "console=ttyAMA0 loglevel=4 panic=-1 thrash_variant=$variant thrash_without=$without" ||
-        { tail -n 20 "$run/console"; echo "the guest did not come to its cut; what it said stands above"; exit 1; }
+        -append "console=ttyAMA0 loglevel=4 panic=-1 thrash_variant=$variant thrash_without=$without" &
+    machine=$!
+    wait "$machine" || { tail -n 20 "$run/console"; echo "the guest did not come to its cut; what it said stands above"; exit 1; }
+    machine=
     rm -f "$run"/*.port "$run/disk"
     "$reader" carve disk.img -o "$run/recording.frec" --force >"$run/carve.txt" 2>&1 || true
     "$reader" dump --format jsonl --boot all "$run/recording.frec" >"$run/dump.jsonl" 2>"$run/dump.err" || true

@@ -10,6 +10,7 @@ the time at which they came: FOLDER/{console,truth,acks,probe}. FOLDER/story tel
 
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -106,6 +107,7 @@ class Machine:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     machine = Machine(*sys.argv[1:6], sys.argv[6:])
     try:
         code = machine.run()
