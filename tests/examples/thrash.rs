@@ -4,7 +4,7 @@
 //! |------|--------------|
 //! | `server PORT` | answers every request with 401 |
 //! | `agent PORT LOG LINES MIB_S LEFT_MIB` | sends payloads, keeps what cannot be sent, sends some of it again, and logs it |
-//! | `services FILE` | the rest of a board: programs in use, which are pages of the disk |
+//! | `services FILE LEFT_MIB` | the rest of a board: programs in use, which are pages of the disk; once so little is left |
 //! | `control FILE` | the truth: locked, first in line, never near the disk; a line each second |
 //! | `probe FILE` | how long a trivial command takes, every twenty seconds |
 //!
@@ -21,9 +21,6 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
@@ -31,7 +28,8 @@ use flightrec_recorder::sys::{lock_memory, set_nice};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
-const PAYLOAD_BYTES: usize = 16 << 10;
+/// Large enough to be a mapping of its own, which is given back when it is given up.
+const PAYLOAD_BYTES: usize = 160 << 10;
 const WORKERS: u64 = 48;
 
 fn main() {
@@ -46,7 +44,7 @@ fn main() {
             mib_s.parse().unwrap(),
             left_mib.parse().unwrap(),
         ),
-        ["services", file] => services(file),
+        ["services", file, left_mib] => services(file, left_mib.parse().unwrap()),
         ["control", file] => control(&mut serial(file)),
         ["probe", file] => probe(&mut serial(file)),
         _ => std::process::exit(2),
@@ -114,7 +112,11 @@ fn answer_one(mut stream: TcpStream, answer: &str, buffer: &mut [u8]) -> io::Res
 }
 
 /// Pages of a file that are wanted again and again, as those of programs and libraries are.
-fn services(code: &str) {
+fn services(code: &str, left_mib: u64) {
+    // Earlier they would be in the way of the agent, and it takes hours.
+    while left_kib() > left_mib << 10 {
+        SystemClock.wait(SystemClock.boottime_ns() + SECOND);
+    }
     thread::scope(|scope| {
         for number in 0..8 {
             scope.spawn(move || service(&File::open(code).unwrap(), number));
@@ -134,15 +136,14 @@ fn service(code: &File, number: u64) {
     }
 }
 
-/// The founding incident: nothing unsendable is given up. For the sake of the laboratory it grows no more when less than
-/// `left_mib` of memory and swap are left: so the machine stays on the edge, and nobody is killed.
+/// The founding incident: what cannot be sent is kept. For the sake of the laboratory it grows no more when less than
+/// `left_mib` of memory and swap are left, and shrinks at three quarters of that: the machine stays on the edge, and nobody is killed.
 fn agent(port: u16, log: &str, lines: u64, mib_s: u64, left_mib: u64) {
-    let grows = Arc::new(AtomicBool::new(true));
     for number in 0..WORKERS {
         let payloads_s = (mib_s << 20) as f64 / PAYLOAD_BYTES as f64 / WORKERS as f64;
         let newest = LINE.repeat(PAYLOAD_BYTES / LINE.len());
-        let (grows, random) = (grows.clone(), Random(number + 1));
-        let worker = Worker { port, payloads_s, grows, newest, kept: Vec::new(), random };
+        let (left_kib, random) = (left_mib << 10, Random(number + 1));
+        let worker = Worker { port, payloads_s, left_kib, newest, kept: Vec::new(), random };
         thread::spawn(move || worker.run());
     }
     let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
@@ -150,7 +151,6 @@ fn agent(port: u16, log: &str, lines: u64, mib_s: u64, left_mib: u64) {
     let begin = clock.boottime_ns();
     loop {
         let now = clock.boottime_ns();
-        grows.store(left_kib() > left_mib << 10, Relaxed);
         // What it is behind with is lost: a thrashing agent logs less.
         let owed = (now - begin) * lines / SECOND;
         written = owed.saturating_sub(lines).max(written);
@@ -196,7 +196,7 @@ const LINE: &[u8] = br#"{"id":"........","path":"/metrics","host":"opi4","user_a
 struct Worker {
     port: u16,
     payloads_s: f64,
-    grows: Arc<AtomicBool>,
+    left_kib: u64,
     newest: Vec<u8>,
     kept: Vec<Vec<u8>>,
     random: Random,
@@ -204,7 +204,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        let (clock, mut owed) = (SystemClock, 0.0);
+        let (clock, mut owed, mut grows) = (SystemClock, 0.0, true);
         let mut before = clock.boottime_ns();
         loop {
             let now = clock.boottime_ns();
@@ -219,13 +219,15 @@ impl Worker {
                     }
                 }
                 self.send(&self.newest);
-                if self.grows.load(Relaxed) {
-                    self.kept.push(self.newest.clone());
+                match left_kib() {
+                    left if left > self.left_kib => self.kept.push(self.newest.clone()),
+                    left if left < self.left_kib / 4 * 3 => drop(self.kept.pop()),
+                    _ => grows = false,
                 }
             }
             // Once memory is full, all that is kept gets its turn again, in no order.
-            if !self.grows.load(Relaxed) {
-                (0..4).for_each(|_| self.try_again());
+            if !grows {
+                self.try_again();
             }
             clock.wait(now + 50 * MS);
         }

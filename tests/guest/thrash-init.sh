@@ -68,7 +68,7 @@ sync
 sleep 20
 echo READY
 thrash server 8080 &
-thrash services /own/code &
+thrash services /own/code 60 &
 
 # Each minute, as log2ram does.
 copies() {
@@ -88,9 +88,9 @@ agent() { # LINES MIB_S LEFT_MIB
 }
 copies &
 case $variant in
-    founding) agent 400 3 4 & ;;
-    zram) agent 400 2 4 & ;;
-    noswap) agent 400 1 4 & ;;
+    founding) agent 400 3 24 & ;;
+    zram) agent 400 2 24 & ;;
+    noswap) agent 400 1 16 & ;;
     oom) agent 400 10 0 & ;;
     leak) agent 5 1 150 & ;;
     stall) agent 100 0 4 & ;;

@@ -41,8 +41,10 @@ if [ -z "${FLIGHTREC_ARM64_BIN:-}" ]; then
     rustup target add $target >/dev/null 2>&1 || skip "no standard library for $target to be had"
     export CC_aarch64_unknown_linux_musl=$top/.ci/zig-cc AR_aarch64_unknown_linux_musl=$top/.ci/zig-ar
     export ZIG_TARGET=aarch64-linux-musl CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
-    cargo build --locked --quiet --release --target $target -p flightrec-recorder --bin flightrecd
-    cargo build --locked --quiet --release --target $target -p flightrec-tests --example thrash
+    log=$(mktemp)
+    cargo build --locked --release --target $target -p flightrec-recorder --bin flightrecd 2>"$log" &&
+        cargo build --locked --release --target $target -p flightrec-tests --example thrash 2>"$log" || { cat "$log"; exit 1; }
+    rm "$log"
     FLIGHTREC_ARM64_BIN=$programs/$target/release
     cp "$FLIGHTREC_ARM64_BIN/examples/thrash" "$FLIGHTREC_ARM64_BIN/"
 fi
