@@ -22,6 +22,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use flightrec_recorder::clock::{Clock, SystemClock};
 use flightrec_recorder::sys::{lock_memory, set_nice};
@@ -31,6 +32,7 @@ const SECOND: u64 = 1_000 * MS;
 /// Large enough to be a mapping of its own, which is given back when it is given up.
 const PAYLOAD_BYTES: usize = 160 << 10;
 const WORKERS: u64 = 48;
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,7 +71,8 @@ fn control(truth: &mut File) {
         clock.wait(tick * SECOND);
         let now = clock.boottime_ns();
         line.clear();
-        writeln!(line, "control {tick} {now} {}", now.saturating_sub(tick * SECOND) / 1000).unwrap();
+        writeln!(line, "control {tick} {now} {}", now.saturating_sub(tick * SECOND) / 1000)
+            .unwrap();
         truth.write_all(&line).unwrap();
     }
 }
@@ -86,7 +89,8 @@ fn probe(told: &mut File) {
         let outcome = command.stderr(Stdio::null()).status();
         let end = clock.boottime_ns();
         let failed = if outcome.is_ok_and(|status| status.success()) { "" } else { " failed" };
-        writeln!(told, "took {} {} {}{failed}", begin / MS, (end - begin) / MS, left_kib()).unwrap();
+        writeln!(told, "took {} {} {}{failed}", begin / MS, (end - begin) / MS, left_kib())
+            .unwrap();
         // Seldom, so that its pages do not stay only for that.
         clock.wait((begin + 20 * SECOND).max(end + SECOND));
     }
@@ -143,7 +147,8 @@ fn agent(port: u16, log: &str, lines: u64, mib_s: u64, left_mib: u64) {
         let payloads_s = (mib_s << 20) as f64 / PAYLOAD_BYTES as f64 / WORKERS as f64;
         let newest = LINE.repeat(PAYLOAD_BYTES / LINE.len());
         let (left_kib, random) = (left_mib << 10, Random(number + 1));
-        let worker = Worker { port, payloads_s, left_kib, newest, kept: Vec::new(), random };
+        let worker =
+            Worker { number, port, payloads_s, left_kib, newest, kept: Vec::new(), random };
         thread::spawn(move || worker.run());
     }
     let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
@@ -191,9 +196,11 @@ impl Random {
 }
 
 /// Of these a payload consists: lines of a log, which compress as such do.
-const LINE: &[u8] = br#"{"id":"........","path":"/metrics","host":"opi4","user_agent":"collector/1.0"}"#;
+const LINE: &[u8] =
+    br#"{"id":"........","path":"/metrics","host":"opi4","user_agent":"collector/1.0"}"#;
 
 struct Worker {
+    number: u64,
     port: u16,
     payloads_s: f64,
     left_kib: u64,
@@ -204,7 +211,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        let (clock, mut owed, mut grows) = (SystemClock, 0.0, true);
+        let (clock, mut owed, mut tries_again) = (SystemClock, 0.0, false);
         let mut before = clock.boottime_ns();
         loop {
             let now = clock.boottime_ns();
@@ -219,14 +226,16 @@ impl Worker {
                     }
                 }
                 self.send(&self.newest);
-                match left_kib() {
-                    left if left > self.left_kib => self.kept.push(self.newest.clone()),
-                    left if left < self.left_kib / 4 * 3 => drop(self.kept.pop()),
-                    _ => grows = false,
+                let left = left_kib();
+                if left > self.left_kib {
+                    self.kept.push(self.newest.clone());
+                } else if left < self.left_kib / 4 * 3 {
+                    self.kept.pop();
                 }
+                tries_again |= left < self.left_kib * 2;
             }
-            // Once memory is full, all that is kept gets its turn again, in no order.
-            if !grows {
+            // Once memory is nearly full, all that is kept gets its turn again, in no order.
+            if tries_again {
                 self.try_again();
             }
             clock.wait(now + 50 * MS);
@@ -240,16 +249,20 @@ impl Worker {
         for byte in payload.iter_mut().step_by(4096) {
             *byte ^= 1;
         }
-        if self.random.next() % 32 == 0 {
-            self.send(&payload);
-        }
+        self.send(&payload);
         if let Some(old) = self.kept.get_mut(place) {
             *old = payload;
         }
     }
 
     fn send(&self, payload: &[u8]) -> Option<()> {
+        // One for all: the server comes to a standstill too, and who waits for it brings back nothing from swap.
+        if self.number > 0 {
+            return None;
+        }
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+        stream.set_write_timeout(Some(TIMEOUT)).ok()?;
         let head = format!("POST /v1/logs HTTP/1.1\r\nContent-Length: {}\r\n\r\n", payload.len());
         stream.write_all(head.as_bytes()).ok()?;
         stream.write_all(payload).ok()?;
