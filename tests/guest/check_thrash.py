@@ -99,7 +99,9 @@ class Run:
             sample = by_tick.get(tick)
             if sample is None:
                 continue
-            calm = DYING_S if sample["values"].get("recorder.alert", 0) >= 2 else CALM_S
+            # Once it is no longer dying, the longer interval holds.
+            meanwhile = [s["values"].get("recorder.alert", 0) for s in self.samples if sample["boottime_s"] <= s["boottime_s"] <= at]
+            calm = DYING_S if min(meanwhile) >= 2 else CALM_S
             done = next((s for s in self.samples if s["boottime_s"] > at), None)
             # At the cut the last one was still under way, since when only the medium knows.
             write_s = done["values"]["recorder.commit_last_ms"] / 1000 if done else at - sample["boottime_s"]

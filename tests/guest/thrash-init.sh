@@ -36,8 +36,10 @@ case $variant in
         ;;
     noswap | oom) ;;
     *)
-        dd if=/dev/zero of=/swap bs=1M count=160 2>/dev/null
+        dd if=/dev/zero of=/swap bs=1M count=512 2>/dev/null
         chmod 600 /swap
+        # Swap is read in pieces of 128 KB: at 60 operations a second memory would hardly change hands otherwise.
+        echo 5 >/proc/sys/vm/page-cluster
         mkswap /swap >/dev/null && swapon /swap
         ;;
 esac
@@ -68,7 +70,7 @@ sync
 sleep 20
 echo READY
 thrash server 8080 &
-thrash services /own/code 60 &
+thrash services /own/code 300 &
 
 # Each minute, as log2ram does.
 copies() {
@@ -88,7 +90,7 @@ agent() { # LINES MIB_S LEFT_MIB
 }
 copies &
 case $variant in
-    founding) agent 400 3 24 & ;;
+    founding) agent 400 4 260 & ;;
     zram) agent 400 2 24 & ;;
     noswap) agent 400 1 16 & ;;
     oom) agent 400 10 0 & ;;

@@ -101,7 +101,7 @@ for number in $(seq "$runs"); do
     rm -rf "$run"
     mkdir -p "$run"
     rm -f disk.img
-    truncate -s 640M disk.img
+    truncate -s 900M disk.img
     mke2fs -q -F -t ext4 -b 4096 -d disk disk.img
     socket() { echo "socket,id=$1,path=$run/$1.port"; }
     python3 "$here/thrash_machine.py" "$run" disk.img $((seed + number - 1)) "$variant" "$minutes" \

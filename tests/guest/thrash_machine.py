@@ -22,7 +22,7 @@ from slow_disk import Physics, SlowDisk
 ZOMBIE_MS = 30_000
 PATIENCE_S = {"founding": 900, "stall": 0, "forks": 0, "dstate": 0, "full": 0, "zram": 300, "noswap": 300, "oom": 0, "leak": 0}
 PHYSICS = {
-    "stall": {"stall_every_s": 4.0, "stall_s": (20.0, 90.0)},
+    "stall": {"stall_every_s": 0.4, "stall_s": (20.0, 90.0)},
 }
 
 
