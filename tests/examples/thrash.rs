@@ -84,8 +84,8 @@ fn probe(told: &mut File) {
     loop {
         let begin = clock.boottime_ns();
         writeln!(told, "begin {}", begin / MS).unwrap();
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "ls / | wc -l"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut command = Command::new("/own/sh");
+        command.args(["-c", "/own/ls / | /own/wc -l"]).stdin(Stdio::null()).stdout(Stdio::null());
         let outcome = command.stderr(Stdio::null()).status();
         let end = clock.boottime_ns();
         let failed = if outcome.is_ok_and(|status| status.success()) { "" } else { " failed" };

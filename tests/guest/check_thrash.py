@@ -139,7 +139,7 @@ class Run:
     def told(self):
         print(f"{self.folder.name}: {self.disk()}")
         for line in (self.folder / "console").read_text(errors="replace").splitlines():
-            if re.search(r"Killed process|oom_score_adj|vector ended|panic|blocked for more", line):
+            if re.search(r"major faults of|Killed|oom_score_adj|vector ended|panic|blocked for more", line):
                 print("    " + " ".join(line.split()[1:])[:150])
         for length, begin in self.lonely[:5]:
             print(f"    the recorder alone was silent for {length:.1f} s from {begin:.1f} s on")

@@ -88,6 +88,17 @@ agent() { # LINES MIB_S LEFT_MIB
         sleep 1
     done
 }
+# Which of the recorder's threads had a major fault, and when. One that reads what swapped memory of others says has it too.
+faults() {
+    before=
+    while :; do
+        now=$(cat /proc/$recorder/task/*/stat | cut -d' ' -f2,12 | grep -v ' 0$' | tr '\n' ' ')
+        [ "$now" = "$before" ] || echo "major faults of the recorder: $now"
+        before=$now
+        sleep 10
+    done
+}
+faults &
 copies &
 case $variant in
     founding) agent 400 4 260 & ;;

@@ -90,6 +90,8 @@ done
 # The disk: one file system for programs, logs, recording and swap.
 mkdir -p disk/bin disk/sbin disk/own disk/proc disk/sys disk/dev disk/run disk/tmp disk/etc disk/var/log disk/var/lib
 cp root/bin/busybox disk/bin/
+# What a trivial command needs, in files that nobody else has open.
+for program in sh ls wc; do cp root/bin/busybox disk/own/$program; done
 cp "$arm64_bin/flightrecd" "$arm64_bin/thrash" disk/bin/
 cp "$arm64_bin/thrash" disk/bin/vector
 cp "$here/thrash-init.sh" disk/own/init
