@@ -6,6 +6,7 @@
 //! | `agent PORT LOG LINES MIB_S LEFT_MIB` | sends payloads, keeps what cannot be sent, sends some of it again, and logs it |
 //! | `services FILE LEFT_MIB` | the rest of a board: programs in use, which are pages of the disk; once so little is left |
 //! | `control FILE` | the truth: locked, first in line, never near the disk; a line each second |
+//! | `watch PID FILE` | where in the kernel the recorder's sampler is when it is not waiting for its tick |
 //! | `probe FILE` | how long a trivial command takes, every twenty seconds |
 //!
 //! `FILE` is a serial port, whose driver has its buffers since it was opened: a line is a copy of bytes.
@@ -48,6 +49,7 @@ fn main() {
         ),
         ["services", file, left_mib] => services(file, left_mib.parse().unwrap()),
         ["control", file] => control(&mut serial(file)),
+        ["watch", pid, file] => watch(pid, &mut serial(file)),
         ["probe", file] => probe(&mut serial(file)),
         _ => std::process::exit(2),
     }
@@ -74,6 +76,26 @@ fn control(truth: &mut File) {
         writeln!(line, "control {tick} {now} {}", now.saturating_sub(tick * SECOND) / 1000)
             .unwrap();
         truth.write_all(&line).unwrap();
+    }
+}
+
+/// `stack BOOTTIME_MS` and functions of the kernel, the innermost first.
+fn watch(pid: &str, told: &mut File) {
+    set_nice(-20).unwrap();
+    lock_memory().unwrap();
+    let clock = SystemClock;
+    let stack = File::open(format!("/proc/{pid}/task/{pid}/stack")).unwrap();
+    let mut text = [0; 4096];
+    loop {
+        let now = clock.boottime_ns();
+        let len = stack.read_at(&mut text, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(text.get(..len).unwrap_or_default());
+        if len > 0 && !text.contains("sigtimedwait") {
+            let names: Vec<&str> = text.split(['\n', ' ', '+']).filter(|word| word.len() > 3 && !word.starts_with('[')).collect();
+            let names: Vec<&str> = names.into_iter().filter(|word| !word.starts_with("0x")).collect();
+            writeln!(told, "stack {} {}", now / MS, names.join(" ")).unwrap();
+        }
+        clock.wait(now + 100 * MS);
     }
 }
 

@@ -58,6 +58,7 @@ $held flightrecd run --ack-log /dev/ttyS1 &
 recorder=$!
 thrash control /dev/ttyS0 &
 thrash probe /dev/ttyS2 &
+thrash watch $recorder /dev/ttyS3 &
 sleep 2
 case $without in
     *oom_score_adj*) echo 0 >/proc/$recorder/oom_score_adj ;;

@@ -111,7 +111,7 @@ for number in $(seq "$runs"); do
         -no-reboot -serial stdio -kernel root/boot/vmlinuz-* -initrd initrd.gz \
         -blockdev "driver=nbd,node-name=card,server.type=unix,server.path=$run/disk" \
         -device virtio-blk-pci,drive=card -chardev "$(socket truth)" -chardev "$(socket acks)" -chardev "$(socket probe)" \
-        -chardev null,id=none -device pci-serial-4x,chardev1=truth,chardev2=acks,chardev3=probe,chardev4=none \
+        -chardev "$(socket stacks)" -device pci-serial-4x,chardev1=truth,chardev2=acks,chardev3=probe,chardev4=stacks \
         -append "console=ttyAMA0 loglevel=4 panic=-1 thrash_variant=$variant thrash_without=$without" &
     machine=$!
     wait "$machine" || { tail -n 20 "$run/console"; echo "the guest did not come to its cut; what it said stands above"; exit 1; }

@@ -5,7 +5,7 @@
 
 The guest says "READY" on its console when it is about to begin; from then on the disk is slow. Once a trivial command has
 taken 30 s, or after PATIENCE_S, the state is held for MINUTES; then qemu is killed. Lines of the serial ports are kept with
-the time at which they came: FOLDER/{console,truth,acks,probe}. FOLDER/story tells what was done when.
+the time at which they came: FOLDER/{console,truth,acks,probe,stacks}. FOLDER/story tells what was done when.
 """
 
 import pathlib
@@ -33,7 +33,7 @@ class Machine:
         self.is_ready, self.zombie_since = threading.Event(), None
         self.began_ms, self.probe_arrived = None, 0.0
         self.disk = SlowDisk(image, str(self.folder / "disk"), self.folder / "disk.csv", Physics(int(seed), **PHYSICS.get(variant, {})))
-        for name in ("truth", "acks", "probe"):
+        for name in ("truth", "acks", "probe", "stacks"):
             self.listen(name)
         self.qemu = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         threading.Thread(target=self.lines, args=("console", self.qemu.stdout), daemon=True).start()
