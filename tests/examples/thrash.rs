@@ -91,8 +91,12 @@ fn watch(pid: &str, told: &mut File) {
         let len = stack.read_at(&mut text, 0).unwrap_or(0);
         let text = String::from_utf8_lossy(text.get(..len).unwrap_or_default());
         if len > 0 && !text.contains("sigtimedwait") {
-            let names: Vec<&str> = text.split(['\n', ' ', '+']).filter(|word| word.len() > 3 && !word.starts_with('[')).collect();
-            let names: Vec<&str> = names.into_iter().filter(|word| !word.starts_with("0x")).collect();
+            let names: Vec<&str> = text
+                .split(['\n', ' ', '+'])
+                .filter(|word| word.len() > 3 && !word.starts_with('['))
+                .collect();
+            let names: Vec<&str> =
+                names.into_iter().filter(|word| !word.starts_with("0x")).collect();
             writeln!(told, "stack {} {}", now / MS, names.join(" ")).unwrap();
         }
         clock.wait(now + 100 * MS);
