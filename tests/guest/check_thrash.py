@@ -73,6 +73,8 @@ class Run:
         facts["runs of the recorder"] = len({sample["run"] for sample in self.samples})
         facts["major faults since the start"] = last["recorder.major_faults"] - first["recorder.major_faults"]
         facts["minor faults under load"] = last["recorder.minor_faults"] - later["recorder.minor_faults"]
+        stacks = (self.folder / "stacks").read_text() if (self.folder / "stacks").exists() else ""
+        facts["times the sampler was seen looking for memory"] = sum("__alloc_pages" in line for line in stacks.splitlines())
         facts["resident KiB at the end"] = last["recorder.rss_bytes"] // 1024
         facts["grown under load by KiB"] = (last["recorder.rss_bytes"] - later["recorder.rss_bytes"]) // 1024
         worst = max(s["values"]["recorder.commit_worst_ms"] for s in self.samples)
@@ -169,6 +171,7 @@ def main(folder, name):
 
 
 def verdicts(runs):
+    """Growth: before Linux 6.2 each thread keeps up to 64 pages to itself before they are counted."""
     def median(fact):
         return statistics.median(run.facts[fact] for run in runs)
 
@@ -179,7 +182,7 @@ def verdicts(runs):
             failures.append(f"{fact}: {own:g}, of the control {truth:g}")
     for fact, most in ((f"gaps over {BAD_S} s of the recorder alone", 0), ("beyond the age bound by s", 0),
                        ("acknowledged samples lost", 0), ("runs of the recorder", 1), ("major faults since the start", 0),
-                       ("grown under load by KiB", 0)):
+                       ("grown under load by KiB", 256)):
         found = max(run.facts[fact] for run in runs)
         if found > most:
             failures.append(f"{fact}: {found}")

@@ -19,14 +19,19 @@ pub fn faults() -> (u64, u64) {
 }
 
 /// Locks every page of this process, so that none is ever swapped out or dropped. Those to come
-/// are included only if the limit is infinite: under a finite one a later allocation, or a
-/// thread's stack, would be refused. So it is to be called again when all memory is taken. See
-/// mlockall(2).
+/// are included only if the limit is infinite, or can be made so: under a finite one a later
+/// allocation, or a thread's stack, would be refused. So it is to be called again when all memory is
+/// taken; what a thread maps for itself as it begins may come still later. See mlockall(2).
 pub fn lock_memory() -> io::Result<()> {
     // SAFETY: all-zero is a valid value of this struct.
     let mut limit: libc::rlimit = unsafe { zeroed() };
     // SAFETY: `limit` lives for the call, which writes only into it.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) })?;
+    let none = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `none` lives for the call, which reads it.
+    if checked(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) }).is_ok() {
+        limit = none;
+    }
     let future = if limit.rlim_cur == libc::RLIM_INFINITY { libc::MCL_FUTURE } else { 0 };
     // SAFETY: takes no pointers.
     checked(unsafe { libc::mlockall(libc::MCL_CURRENT | future) })?;
