@@ -17,6 +17,8 @@ import sys
 
 CALM_S, DYING_S, TICK_S = 10, 1, 1
 LATE_S, BAD_S = 1.5, 2.0
+# A tick comes late by so much in a busy emulator, and a line from a serial port too.
+SLACK_S = 0.5
 
 
 def lines(path):
@@ -158,7 +160,7 @@ def main(folder, name):
         return 1
     for run in runs:
         run.told()
-    print(f"\n{name}, Linux guest: each run, and the median")
+    print(f"\n{name}: each run, and the median")
     for fact in runs[0].facts:
         values = [run.facts[fact] for run in runs]
         numbers = [value for value in values if isinstance(value, (int, float))]
@@ -180,7 +182,7 @@ def verdicts(runs):
         own, truth = median(f"{fact}, recorder"), median(f"{fact}, control")
         if own > 1.2 * truth + 0.05:
             failures.append(f"{fact}: {own:g}, of the control {truth:g}")
-    for fact, most in ((f"gaps over {BAD_S} s of the recorder alone", 0), ("beyond the age bound by s", 0),
+    for fact, most in ((f"gaps over {BAD_S} s of the recorder alone", 0), ("beyond the age bound by s", SLACK_S),
                        ("acknowledged samples lost", 0), ("runs of the recorder", 1), ("major faults since the start", 0),
                        ("grown under load by KiB", 256)):
         found = max(run.facts[fact] for run in runs)

@@ -20,7 +20,7 @@ import time
 from slow_disk import Physics, SlowDisk
 
 ZOMBIE_MS = 30_000
-PATIENCE_S = {"founding": 900, "stall": 0, "forks": 0, "dstate": 0, "full": 0, "zram": 300, "noswap": 300, "oom": 0, "leak": 0}
+PATIENCE_S = {"founding": 420, "stall": 0, "forks": 0, "dstate": 0, "full": 0, "zram": 300, "noswap": 300, "oom": 0, "leak": 0}
 PHYSICS = {
     "stall": {"stall_every_s": 0.4, "stall_s": (20.0, 90.0)},
 }
