@@ -11,7 +11,6 @@ use flightrec_format::samples::{write_group, write_ticks};
 use flightrec_format::varint::Writer;
 
 use crate::events::Events;
-use crate::memory::Part;
 use crate::rows::{Cursor, Rows};
 use crate::sample::{Layout, Occupant};
 use crate::words::kept::Choice;
@@ -88,15 +87,6 @@ impl Encoder {
             units: Units::new(columns_max / 4),
             words: Choice::new(),
         }
-    }
-
-    /// What each frame is written in.
-    pub(crate) fn parts(&self) -> [Part; 3] {
-        [
-            Part::of("body of a frame", &self.body),
-            Part::of("head of a frame", &self.head),
-            Part::of("events and names of a frame", &self.side),
-        ]
     }
 
     /// The body that was written last.

@@ -4,7 +4,6 @@
 use flightrec_format::event::{self, EventKind};
 use flightrec_format::varint::Writer;
 
-use crate::memory::Part;
 use crate::words::kept::Kept;
 
 /// Longest text of an event that the recorder writes, bytes.
@@ -41,11 +40,6 @@ impl Events {
     pub fn new(capacity: usize) -> Self {
         let ring = Vec::with_capacity(capacity);
         Self { ring, capacity, dropped: 0, floor_tick: 0, words: Kept::new() }
-    }
-
-    /// What will be wanted when much happens.
-    pub(crate) fn parts(&self) -> [Part; 1] {
-        [Part::of_room("events", &self.ring)]
     }
 
     /// Adds an event of the sample `tick`. Events up to `sealed_tick` make room if there is none;

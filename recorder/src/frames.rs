@@ -6,7 +6,6 @@ use flightrec_format::place::Area;
 
 use crate::encoder::{Encoded, Encoder, TooMuch, Wanted};
 use crate::events::Events;
-use crate::memory::Part;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
 use crate::sys::StaticCompressor;
@@ -16,20 +15,11 @@ use crate::words::kept::{SEALED_LEN_MAX, TAIL_LEN_MAX};
 pub trait Compressor {
     /// Compresses `body` into `payload` as one zstd frame; returns its length.
     fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize>;
-
-    /// What it works in, if that is known.
-    fn part(&self) -> Option<Part> {
-        None
-    }
 }
 
 impl Compressor for StaticCompressor {
     fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
         Self::compress(self, body, payload)
-    }
-
-    fn part(&self) -> Option<Part> {
-        Some(Part::of("zstd", self.workspace()))
     }
 }
 
@@ -105,11 +95,6 @@ pub struct FrameMaker<C> {
 const TRIES_MAX: usize = 16;
 
 impl<C: Compressor> FrameMaker<C> {
-    /// What frames are made in.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
-        self.encoder.parts().into_iter().chain(self.compressor.part())
-    }
-
     /// Begins before the first row.
     pub fn new(layout: &Layout, columns_max: usize, compressor: C) -> Self {
         Self {

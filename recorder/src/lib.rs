@@ -25,7 +25,6 @@ pub mod kmsg;
 pub mod logs;
 pub mod mailbox;
 pub mod marks;
-pub mod memory;
 pub mod periodic;
 pub mod place;
 pub mod precision;

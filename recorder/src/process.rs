@@ -159,6 +159,14 @@ pub fn read<'a>(file: &File, buf: &'a mut [u8]) -> Result<&'a [u8], i32> {
     Ok(buf.get(..len).unwrap_or_default())
 }
 
+/// Reads a file for the first time; whether it may be read. That is when the kernel takes a page for
+/// the text, which it keeps while the file is open. In a machine that thrashes it may search seconds
+/// for one, so the sampler must not be the first.
+#[must_use]
+pub fn read_first(file: &File) -> bool {
+    read(file, &mut [0; 256]).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,6 @@ use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::marks::Mark;
-use crate::memory::Part;
 use crate::pstore::LastWords;
 use crate::report::Report;
 use crate::rows::Rows;
@@ -204,14 +203,6 @@ impl<C: Compressor> Recorder<C> {
     pub fn with_words(mut self, words: Receiver<Word>) -> Self {
         self.words = Some(words);
         self
-    }
-
-    /// The memory that must be there when there is no more to be had.
-    #[must_use]
-    pub fn parts(&self) -> Vec<Part> {
-        let frames = self.maker.iter().flat_map(FrameMaker::parts);
-        let jobs = self.writer.parts();
-        self.rows.parts().into_iter().chain(self.events.parts()).chain(frames).chain(jobs).collect()
     }
 
     /// Records until told to end. `stop_reason_of` says what a termination means: only the service

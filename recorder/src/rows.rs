@@ -8,7 +8,6 @@
 use flightrec_format::entity::EntityName;
 use flightrec_format::varint::{Reader, Writer, unzigzag, zigzag};
 
-use crate::memory::Part;
 use crate::sample::{Layout, Occupant, Sample};
 
 /// Readings as they stand after some row.
@@ -125,11 +124,6 @@ impl Rows {
             slot_of_column,
             scratch: vec![0; ROW_LEN_MAX].into_boxed_slice(),
         }
-    }
-
-    /// What will be wanted in a stall.
-    pub(crate) fn parts(&self) -> [Part; 2] {
-        [Part::of("rows", &self.bytes), Part::of("index of the rows", &self.index)]
     }
 
     /// Bytes of rows that have room.

@@ -114,7 +114,7 @@ fn protect(config: &Config) -> Vec<String> {
     note("oom_score_adj", std::fs::write("/proc/self/oom_score_adj", "-900"));
     note("io_flusher", sys::set_io_flusher());
     if config.lock_memory {
-        note("lock_memory", sys::lock_memory());
+        note("lock_memory", sys::lock_memory().map(drop));
     }
     missing
 }

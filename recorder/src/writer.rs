@@ -15,7 +15,6 @@ use flightrec_format::superblock::Superblock;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, PageBuffer};
-use crate::memory::Part;
 use crate::resume::{Resume, Starter, survey};
 use crate::sys;
 
@@ -88,15 +87,6 @@ impl Job {
         self.acked.clear();
         self.outcome = Ok(());
         self.written_bytes = 0;
-    }
-
-    /// The frames that are written.
-    fn parts(&self) -> [Part; 3] {
-        [
-            Part::of("frame for the tail", &self.tail),
-            Part::of("frame for the history", &self.history),
-            Part::of("frame for the archive", &self.archive),
-        ]
     }
 
     fn run(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
@@ -250,11 +240,6 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
             },
         }
-    }
-
-    /// What travels to the disk, unless it is on its way.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
-        self.idle.iter().flat_map(|job| job.parts())
     }
 
     /// The job, if it is not out.

@@ -47,7 +47,7 @@ impl Tree {
             full.push(&*root);
             full.push(OsStr::from_bytes(own));
             full.push(name);
-            File::open(&*full).ok()
+            File::open(&*full).ok().filter(process::read_first)
         };
         let files = UnitFiles {
             cpu: open("cpu.stat"),

@@ -326,8 +326,8 @@ impl Scan {
         let (io, status) =
             if told.is_kernel_thread() { (None, None) } else { (open("io"), open("status")) };
         // `io` may be opened by everybody, and is refused when it is read.
-        let may_read = |file: &File| process::read(file, &mut [0; 256]).is_ok();
-        let files = ProcessFiles { io: io.filter(may_read), status, stat };
+        let (io, status) = (io.filter(process::read_first), status.filter(process::read_first));
+        let files = ProcessFiles { io, status, stat };
         newcomer.name = EntityName::new(told.comm);
         let unit = self.table.get(newcomer.pid).and_then(|known| self.register.get(known.unit));
         newcomer.unit = unit.map(|unit| unit.name).unwrap_or_default();

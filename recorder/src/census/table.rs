@@ -73,18 +73,13 @@ impl Known {
     }
 }
 
-/// All of them, by process id. Memory is taken at start.
-#[derive(Debug)]
+/// All of them, by process id. Memory is taken with the first, on the thread that looks: locked as it
+/// is used, it costs what there are.
+#[derive(Debug, Default)]
 pub(super) struct Table {
     known: Vec<Known>,
     /// Where the next search for a place begins.
     hand: usize,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { known: Vec::with_capacity(KNOWN_MAX), hand: 0 }
-    }
 }
 
 impl Table {
@@ -110,7 +105,12 @@ impl Table {
                     *place = process;
                 }
             }
-            Err(at) if self.known.len() < self.known.capacity() => self.known.insert(at, process),
+            Err(at) if self.known.len() < KNOWN_MAX => {
+                if self.known.capacity() == 0 {
+                    self.known.reserve_exact(KNOWN_MAX);
+                }
+                self.known.insert(at, process);
+            }
             Err(at) => self.displace(process, at),
         }
     }

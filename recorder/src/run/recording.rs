@@ -36,10 +36,6 @@ pub(super) fn record(
     clock: Arc<dyn Clock>,
 ) -> Result<Ended, Error> {
     let Task { plan, recording, ack_log, messages, precision, lock_memory } = task;
-    // Also the stacks of the threads that are started from here on. What cannot be had was told.
-    if lock_memory {
-        sys::lock_memory().ok();
-    }
     let starter = Starter {
         boot_id: plan.boot_id,
         facts_crc: flightrec_format::facts::facts_crc(&plan.facts),
@@ -65,24 +61,24 @@ pub(super) fn record(
     // Without a folder for them, as for a user who is not root, there are no marks.
     let (inbox, marks) = Inbox::open(&marks::folder()).ok().unzip();
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);
-    let slow = slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
-    let census = census.start(clock.clone(), census::PERIOD).map_err(|error| no_thread(&error))?;
     let (mut logs, heard) = Logs::new(&layout, Places::real(), plan.interval_ns, messages, &clock);
-    let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));
-    logs.add(Box::new(Journald::new(journal, clock.clone(), of_journal)));
     sources.extend(heard.sources);
-    let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     let sampler = Sampler::new(layout, sources, u32::from(precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
-    let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
+    let recorder = Recorder::new(plan, clock.clone(), sampler, writer, compressor);
     let recorder = recorder.with_marks(marks).with_reports(reports).with_words(heard.words);
-    // Now all memory is taken. What could not be locked was told at the start; the rest is extra.
-    if lock_memory {
+    // All that sampler and writer will ever use is there, and stays. What could not be locked was
+    // told at the start. The others may wait for memory when there is none, and take it as they
+    // need it: 300 processes need less than 4096.
+    let is_all = !lock_memory || sys::lock_memory().unwrap_or(true);
+    let slow = slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
+    let census = census.start(clock.clone(), census::PERIOD).map_err(|error| no_thread(&error))?;
+    let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));
+    logs.add(Box::new(Journald::new(journal, clock, of_journal)));
+    let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
+    if !is_all {
         sys::lock_memory().ok();
-        for part in recorder.parts() {
-            part.lock_in().ok();
-        }
     }
     let ended = recorder
         .run(reason_of)

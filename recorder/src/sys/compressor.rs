@@ -28,7 +28,7 @@ const PARAMETERS: zstd::ZSTD_compressionParameters = zstd::ZSTD_compressionParam
 pub struct StaticCompressor {
     context: NonNull<zstd::ZSTD_CCtx>,
     /// Holds what `context` points to; never touched by anybody else.
-    workspace: MmapMut,
+    _workspace: MmapMut,
 }
 
 // SAFETY: the context is reached only through `&mut self`, and its memory moves along with it (a
@@ -48,14 +48,8 @@ impl StaticCompressor {
         let context = unsafe { zstd::ZSTD_initStaticCCtx(start, workspace.len()) };
         let refused = || io::Error::other("zstd refused its workspace: a bug in flightrecd");
         let context = NonNull::new(context).ok_or_else(refused)?;
-        let mut compressor = Self { context, workspace };
+        let mut compressor = Self { context, _workspace: workspace };
         if compressor.configure() { Ok(compressor) } else { Err(refused()) }
-    }
-
-    /// The memory that it works in.
-    #[must_use]
-    pub fn workspace(&self) -> &[u8] {
-        &self.workspace
     }
 
     /// Compresses `src` into one zstd frame. `None`: it does not fit into `dst`. See zstd.h,

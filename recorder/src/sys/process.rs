@@ -1,9 +1,7 @@
 //! What a process can ask for itself so that it lives through the worst.
 
-use std::fs;
 use std::io;
 use std::mem::zeroed;
-use std::ptr;
 
 use super::checked;
 
@@ -20,41 +18,28 @@ pub fn faults() -> (u64, u64) {
     (usage.ru_minflt.try_into().unwrap_or(0), usage.ru_majflt.try_into().unwrap_or(0))
 }
 
-/// Locks the pages of this process, so that none is ever swapped out or dropped: those of the program
-/// and its libraries at once, all others as soon as they are used. Those to come are included only
-/// if the limit is infinite: under a finite one a later allocation, or a thread's stack, would be
-/// refused. So it is to be called again when all memory is taken. See mlockall(2), `MCL_ONFAULT`.
-pub fn lock_memory() -> io::Result<()> {
+/// Locks every page of this process, so that none is ever swapped out or dropped; and, if there is
+/// no limit or it can be lifted, what is taken later as soon as it is used. `false`: under a limit
+/// a later allocation, or a thread's stack, would be refused, so that it is to be called again when
+/// all memory is taken. See mlockall(2), `MCL_ONFAULT`.
+pub fn lock_memory() -> io::Result<bool> {
     // SAFETY: all-zero is a valid value of this struct.
     let mut limit: libc::rlimit = unsafe { zeroed() };
     // SAFETY: `limit` lives for the call, which writes only into it.
     checked(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) })?;
-    let future = if limit.rlim_cur == libc::RLIM_INFINITY { libc::MCL_FUTURE } else { 0 };
-    // SAFETY: takes no pointers.
-    checked(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT | future) })?;
-    for line in fs::read_to_string("/proc/self/maps")?.lines() {
-        let Some((start, len)) = mapped_file(line) else { continue };
-        // SAFETY: locking changes no byte, wherever it is; the kernel checks the range.
-        checked(unsafe { libc::mlock(ptr::without_provenance(start), len) })?;
+    let none = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `none` lives for the call, which reads it.
+    if checked(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) }).is_ok() {
+        limit = none;
     }
-    Ok(())
-}
-
-/// Brings these bytes into memory, where they stay. See mlock(2).
-pub fn lock_in(start: *const u8, len: usize) -> io::Result<()> {
-    // SAFETY: as above.
-    checked(unsafe { libc::mlock(start.cast(), len) }).map(drop)
-}
-
-/// Start and length of what a line of `/proc/self/maps` says is a file, and may be read.
-fn mapped_file(line: &str) -> Option<(usize, usize)> {
-    let mut words = line.split_ascii_whitespace();
-    let (start, end) = words.next()?.split_once('-')?;
-    let is_readable = words.next()?.starts_with('r');
-    let is_file = words.nth(3)?.starts_with('/');
-    let [start, end] = [start, end].map(|digits| usize::from_str_radix(digits, 16).ok());
-    let (start, end) = start.zip(end)?;
-    (is_readable && is_file).then_some((start, end.checked_sub(start)?))
+    // SAFETY: takes no pointers.
+    checked(unsafe { libc::mlockall(libc::MCL_CURRENT) })?;
+    if limit.rlim_cur != libc::RLIM_INFINITY {
+        return Ok(false);
+    }
+    // SAFETY: takes no pointers.
+    checked(unsafe { libc::mlockall(libc::MCL_FUTURE | libc::MCL_ONFAULT) })?;
+    Ok(true)
 }
 
 /// Priority (-20 first, 19 last) of this thread and of those that it starts from now on. See
