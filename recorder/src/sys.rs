@@ -34,7 +34,8 @@ pub use file::{
     file_system_room, ignore_file_size_signal, lock_exclusive, rename_new, set_nocow,
 };
 pub use process::{
-    core_count, faults, lock_memory, page_size, random_bytes, set_io_flusher, set_nice,
+    core_count, faults, lock_memory, lock_used_memory, page_size, random_bytes, set_io_flusher,
+    set_nice,
 };
 pub use signal::{Signal, block_signals, wait_signal_until};
 pub use time::{

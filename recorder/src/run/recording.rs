@@ -78,7 +78,7 @@ pub(super) fn record(
     logs.add(Box::new(Journald::new(journal, clock, of_journal)));
     let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
     if !is_all {
-        sys::lock_memory().ok();
+        sys::lock_used_memory().ok();
     }
     let ended = recorder
         .run(reason_of)

@@ -20,8 +20,8 @@ pub fn faults() -> (u64, u64) {
 
 /// Locks every page of this process, so that none is ever swapped out or dropped; and, if there is
 /// no limit or it can be lifted, what is taken later as soon as it is used. `false`: under a limit
-/// a later allocation, or a thread's stack, would be refused, so that it is to be called again when
-/// all memory is taken. See mlockall(2), `MCL_ONFAULT`.
+/// a later allocation, or a thread's stack, would be refused; so [`lock_used_memory`] is to be called
+/// when all is taken. See mlockall(2).
 pub fn lock_memory() -> io::Result<bool> {
     // SAFETY: all-zero is a valid value of this struct.
     let mut limit: libc::rlimit = unsafe { zeroed() };
@@ -40,6 +40,13 @@ pub fn lock_memory() -> io::Result<bool> {
     // SAFETY: takes no pointers.
     checked(unsafe { libc::mlockall(libc::MCL_FUTURE | libc::MCL_ONFAULT) })?;
     Ok(true)
+}
+
+/// Locks what was taken since [`lock_memory`] as far as it is used, and the rest as soon as it is. See
+/// mlockall(2), `MCL_ONFAULT`.
+pub fn lock_used_memory() -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    checked(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT) }).map(drop)
 }
 
 /// Priority (-20 first, 19 last) of this thread and of those that it starts from now on. See
