@@ -308,7 +308,7 @@ impl Scan {
             if told.is_kernel_thread() { (None, None) } else { (open("io"), open("status")) };
         // `io` may be opened by everybody, and is refused when it is read.
         let (io, status) = (io.filter(process::read_first), status.filter(process::read_first));
-        let files = ProcessFiles { io, status, stat };
+        let files = ProcessFiles { stat, io, status };
         newcomer.name = EntityName::new(told.comm);
         let unit = self.table.get(newcomer.pid).and_then(|known| self.register.get(known.unit));
         newcomer.unit = unit.map(|unit| unit.name).unwrap_or_default();
