@@ -219,8 +219,15 @@ fn what_a_flush_copies_is_not_counted_again() {
             journald.ask("--relinquish-var");
             log(25, &mut journal, &mut told);
         }
-        look_to_the_end(&journald, &mut journal, &mut told);
-        let lines = journald.lines();
+        // The kernel of this machine may say something between a look and the listing.
+        let mut lines = Vec::new();
+        for _ in 0..5 {
+            look_to_the_end(&journald, &mut journal, &mut told);
+            lines = journald.lines();
+            if told.lines().get("kernel") == count(&lines, |_| true).get("kernel") {
+                break;
+            }
+        }
         assert!(lines.len() > 1000);
         assert_lines(&told, &lines);
         assert_eq!(journal.errors(), count(&lines, is_error).values().sum::<u64>());
