@@ -29,7 +29,7 @@ pub const PROTECTIONS: [(&str, &str, &str); 5] = [
         "its allocations may wait for the disk",
         "CAP_SYS_RESOURCE, and Linux 5.6 or later",
     ),
-    ("small program", "it takes 2 MiB more", "install flightrecd-core beside flightrecd"),
+    ("small program", "it takes more memory", "install flightrecd-core beside flightrecd"),
 ];
 
 /// What a board may lack (run fact `absent`), why, and what would help.
