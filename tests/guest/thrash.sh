@@ -42,7 +42,7 @@ if [ -z "${FLIGHTREC_ARM64_BIN:-}" ]; then
     export CC_aarch64_unknown_linux_musl=$top/.ci/zig-cc AR_aarch64_unknown_linux_musl=$top/.ci/zig-ar
     export ZIG_TARGET=aarch64-linux-musl CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
     log=$(mktemp)
-    cargo build --locked --release --target $target -p flightrec-recorder --bin flightrecd 2>"$log" &&
+    cargo build --locked --release --target $target -p flightrec-recorder --bins 2>"$log" &&
         cargo build --locked --release --target $target -p flightrec-tests --example thrash 2>"$log" || { cat "$log"; exit 1; }
     rm "$log"
     FLIGHTREC_ARM64_BIN=$programs/$target/release
@@ -92,7 +92,7 @@ mkdir -p disk/bin disk/sbin disk/own disk/proc disk/sys disk/dev disk/run disk/t
 cp root/bin/busybox disk/bin/
 # What a trivial command needs, in files that nobody else has open.
 for program in sh ls wc; do cp root/bin/busybox disk/own/$program; done
-cp "$arm64_bin/flightrecd" "$arm64_bin/thrash" disk/bin/
+cp "$arm64_bin/flightrecd" "$arm64_bin/flightrecd-core" "$arm64_bin/thrash" disk/bin/
 cp "$arm64_bin/thrash" disk/bin/vector
 cp "$here/thrash-init.sh" disk/own/init
 head -c 24M /dev/urandom >disk/own/code
