@@ -19,7 +19,7 @@ mkdir "$RUNTIME_DIRECTORY"
 recorder=
 cleanup() {
     [ -z "$recorder" ] || kill "$recorder" 2>/dev/null || true
-    umount "$work/root/proc" 2>/dev/null || true
+    umount "$work/tree/proc" 2>/dev/null || true
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -31,9 +31,9 @@ rm -f "$recording"
 # A release as it was, without what came since: something to upgrade.
 mirror=http://deb.debian.org/debian
 debootstrap --variant=minbase --include=logrotate,man-db,rsyslog,cron,python3,git,openssh-server,ca-certificates \
-    bookworm "$work/root" "$mirror" >"$work/log" 2>&1 || skip "no Debian tree can be had: $(tail -n 1 "$work/log")"
-mount -t proc proc "$work/root/proc"
-inside() { chroot "$work/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
+    bookworm "$work/tree" "$mirror" >"$work/log" 2>&1 || skip "no Debian tree can be had: $(tail -n 1 "$work/log")"
+mount -t proc proc "$work/tree/proc"
+inside() { chroot "$work/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 
 "$bin/flightrecd" create "$recording" --size 16MiB >/dev/null
 "$bin/flightrecd" run --recording "$recording" 2>"$work/recorder" &
@@ -47,8 +47,8 @@ phase() {
 }
 
 upgrade() {
-    for suite in bookworm-updates bookworm-backports; do echo "deb $mirror $suite main"; done >>"$work/root/etc/apt/sources.list"
-    echo "deb http://deb.debian.org/debian-security bookworm-security main" >>"$work/root/etc/apt/sources.list"
+    for suite in bookworm-updates bookworm-backports; do echo "deb $mirror $suite main"; done >>"$work/tree/etc/apt/sources.list"
+    echo "deb http://deb.debian.org/debian-security bookworm-security main" >>"$work/tree/etc/apt/sources.list"
     inside apt-get -q update
     inside apt-get -q -y dist-upgrade
     inside apt-get -q -y install build-essential linux-headers-amd64 python3-dev perl-doc vim
@@ -56,16 +56,16 @@ upgrade() {
 
 rotation() {
     local line='2026-11-27T03:14:15.926535+01:00 house agent[1234]: delivered 17 records to the collector in 12 ms, none left'
-    yes "$line" | head -c 400M >"$work/root/var/log/syslog"
-    sync "$work/root/var/log/syslog"
+    yes "$line" | head -c 400M >"$work/tree/var/log/syslog"
+    sync "$work/tree/var/log/syslog"
     inside logrotate -f /etc/logrotate.conf
     inside logrotate -f /etc/logrotate.conf
 }
 
 # apt-compat sleeps up to half an hour first.
 cron_hour() {
-    rm -f "$work/root/etc/cron.daily/apt-compat"
-    rm -rf "$work/root/var/cache/man"/*
+    rm -f "$work/tree/etc/cron.daily/apt-compat"
+    rm -rf "$work/tree/var/cache/man"/*
     inside run-parts /etc/cron.hourly
     inside run-parts /etc/cron.daily
     inside run-parts /etc/cron.weekly
@@ -73,7 +73,7 @@ cron_hour() {
 }
 
 backup() {
-    tar -C "$work/root" -cf - usr var | gzip -1 >"$work/backup.tar.gz"
+    tar -C "$work/tree" -cf - usr var | gzip -1 >"$work/backup.tar.gz"
     sync "$work/backup.tar.gz"
 }
 

@@ -13,8 +13,8 @@ cd "$here/../.."
 . "$here/guest.sh"
 guest_begin "$@"
 guest_packages acpica-tools hostapd iw i2c-tools libi2c0 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libssl3
-guest_programs root/usr/sbin/hostapd root/sbin/iw root/usr/sbin/i2cset
-root/usr/bin/iasl -p board "$here/board.asl" >log || { cat log; exit 1; }
+guest_programs tree/usr/sbin/hostapd tree/sbin/iw tree/usr/sbin/i2cset
+tree/usr/bin/iasl -p board "$here/board.asl" >log || { cat log; exit 1; }
 guest_initrd "$here/board-init.sh" virtio_pci virtio_blk ext4 ramoops cpufreq_userspace acpi-cpufreq thermal \
     i2c-dev i2c-stub ltc4261 mac80211_hwsim i6300esb
 

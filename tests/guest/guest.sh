@@ -2,7 +2,7 @@
 # the top of the repository; neither root nor network but for the packages.
 #
 #   guest_begin [FOLDER]              checks the tools, builds the programs; what comes out is kept in FOLDER ($kept)
-#   guest_packages NAME...            brings the kernel, a busybox and these, and unpacks them into $work/root
+#   guest_packages NAME...            brings the kernel, a busybox and these, and unpacks them into $work/tree
 #   guest_programs FILE...            they and their libraries will be in /bin
 #   guest_initrd INIT MODULE...       packs it; the modules lie in /modules in the order in which they need each other
 #   guest_run NAME OPTION...          runs qemu; what the guest brought out is unpacked into $kept/NAME
@@ -49,12 +49,12 @@ guest_packages() {
         (cd debs && apt-get download -q "$image" busybox-static "$@") >log 2>&1 || skip "no Debian kernel can be had: $(tail -n 1 log)"
     fi
     for package in linux-image- busybox-static "${@/%/_}"; do
-        for file in "$debs/$package"*.deb; do dpkg-deb -x "$file" root; done
+        for file in "$debs/$package"*.deb; do dpkg-deb -x "$file" tree; done
     done
-    release=$(ls root/lib/modules)
-    export LD_LIBRARY_PATH=$work/root/lib/x86_64-linux-gnu:$work/root/usr/lib/x86_64-linux-gnu
+    release=$(ls tree/lib/modules)
+    export LD_LIBRARY_PATH=$work/tree/lib/x86_64-linux-gnu:$work/tree/usr/lib/x86_64-linux-gnu
     mkdir -p initrd/bin initrd/modules initrd/proc initrd/sys initrd/dev initrd/mnt initrd/etc
-    cp root/bin/busybox initrd/bin/
+    cp tree/bin/busybox initrd/bin/
     for program in flightrecd flightrecd-core flightrec; do
         strip -o "initrd/bin/$program" "$bin/$program"
         guest_libraries "$bin/$program"
@@ -72,7 +72,7 @@ guest_programs() {
 guest_libraries() {
     local library
     ldd "$1" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' | while read -r library; do
-        local place=initrd${library#"$work/root"}
+        local place=initrd${library#"$work/tree"}
         mkdir -p "$(dirname "$place")"
         cp -L "$library" "$place"
     done
@@ -82,9 +82,9 @@ guest_initrd() {
     cp "$1" initrd/init
     chmod +x initrd/init
     shift
-    depmod -b root "$release"
+    depmod -b tree "$release"
     for module; do
-        modprobe -d root -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+        modprobe -d tree -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
     done | awk '!seen[$0]++' | cat -n | while read -r number file; do
         cp "$file" "initrd/modules/$((100 + number))-$(basename "$file")"
     done
@@ -95,7 +95,7 @@ guest_run() {
     local name=$1
     shift
     timeout 500 qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m 512 -display none -monitor none -serial stdio \
-        -kernel root/boot/vmlinuz-* -initrd initrd.gz "$@" </dev/null >"$kept/$name.log" 2>&1 &
+        -kernel tree/boot/vmlinuz-* -initrd initrd.gz "$@" </dev/null >"$kept/$name.log" 2>&1 &
     qemu=$!
     wait "$qemu" || true
     qemu=
