@@ -37,6 +37,9 @@ const KERNEL_SERIES: &[SeriesNumber] = &[279];
 /// Bytes of the stack of each thread.
 const STACK_SIZE: usize = 64 << 10;
 
+/// Periods for which the kernel's log is left alone while it is silent. What is posted must not grow old.
+const QUIET_PERIODS: u32 = 4;
+
 /// Words that wait for the sampler.
 const WAITING: usize = 16;
 
@@ -107,17 +110,25 @@ impl Logs {
         self.slow.push(log);
     }
 
-    /// Starts the threads, each of which looks once in a `period`.
+    /// Starts the threads. Logs are looked at once in a `period`; the kernel's as soon as it says
+    /// something, but no more often.
     pub fn start(self, period: Duration) -> std::io::Result<Threads> {
         let Self { mut kmsg, mut kernel_page, mut slow, ear } = self;
+        let is_open = kmsg.is_open();
         let mut of_kernel = ear.clone();
-        let kernel = Periodic::start("kmsg", STACK_SIZE, period, move || {
-            kmsg.look(&mut of_kernel);
-            of_kernel.post();
-            kernel_page.begin();
-            kernel_page.put(b"", 0, kmsg.undervoltage_lines());
-            kernel_page.post();
-        })?;
+        let start_kernel = || {
+            let mut longest = Duration::ZERO;
+            Periodic::start("kmsg", STACK_SIZE, period, move || {
+                kmsg.wait(longest);
+                longest = QUIET_PERIODS * period;
+                kmsg.look(&mut of_kernel);
+                of_kernel.post();
+                kernel_page.begin();
+                kernel_page.put(b"", 0, kmsg.undervoltage_lines());
+                kernel_page.post();
+            })
+        };
+        let kernel = is_open.then(start_kernel).transpose()?;
         let mut of_slow = ear;
         let slow = Periodic::start("logs", STACK_SIZE, period, move || {
             for log in &mut slow {
@@ -125,14 +136,14 @@ impl Logs {
                 of_slow.post();
             }
         })?;
-        Ok(Threads { _both: [kernel, slow] })
+        Ok(Threads { _both: (kernel, slow) })
     }
 }
 
 /// The threads; they end when this is dropped, and nobody waits for that.
 #[derive(Debug)]
 pub struct Threads {
-    _both: [Periodic; 2],
+    _both: (Option<Periodic>, Periodic),
 }
 
 #[cfg(test)]
