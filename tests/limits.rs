@@ -8,12 +8,13 @@ use std::sync::Arc;
 use flightrec_recorder::budget::Allowance;
 use flightrec_recorder::limits::Limits;
 use flightrec_tests::apart::Running;
+use flightrec_tests::appetite::Appetite;
+use flightrec_tests::image::Image;
 use flightrec_tests::programs::{flightrec, flightrecd, say, wait_until};
 use flightrec_tests::recovered::Recovered;
 use flightrec_tests::sim_clock::{SECOND_NS, SimClock};
 use flightrec_tests::sim_disk::{Mood, SimDisk};
 use flightrec_tests::world::{Run, Tale, blank_recording, record};
-use flightrec_tests::appetite::Appetite;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,14 +29,21 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::with(blank_recording(4 * MIB))
+    }
+
+    fn with(image: Image) -> Self {
         let clock = Arc::new(SimClock::new(BEGIN_NS, 1_795_333_133_000_000_000, true));
-        let disk = SimDisk::new(blank_recording(4 * MIB), clock.clone());
+        let disk = SimDisk::new(image, clock.clone());
         Self { clock, disk }
     }
 
     fn record(&self, run: &Run) -> Tale {
         let tale = record(&self.disk, &self.clock, run);
-        assert!(tale.made.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1), "a tick is missing");
+        assert!(
+            tale.made.windows(2).all(|pair| pair[1].tick == pair[0].tick + 1),
+            "a tick is missing"
+        );
         tale
     }
 
@@ -113,10 +121,9 @@ fn a_dying_machine_uses_up_its_budget_and_the_level_outlives_restarts() {
     let left = reading(recovered.lines.last().unwrap(), "recorder.budget_bytes");
     assert!(left < 20_000, "{left}");
 
-    // The kernel stays; the recorder is started again, and the bucket is as empty as before.
-    let again = Run { limits, ..Run::seconds(2, 120) };
-    machine.disk.cut_at(u64::MAX);
-    machine.record(&again);
+    // Power goes and comes back: the bucket is as empty as before.
+    let machine = Machine::with(machine.disk.durable());
+    machine.record(&Run { limits, boot: 2, ..Run::seconds(2, 120) });
     let recovered = machine.recovered();
     let line = recovered.lines.last().unwrap();
     assert!(reading(line, "recorder.budget_bytes") <= left, "{line}");
@@ -138,8 +145,7 @@ fn looks_wait_when_the_share_of_the_processor_is_used_up() {
         look_ms: 60,
         memory_bytes: 4 << 20,
     };
-    let limits = Limits { cpu_max: 200, log_lines_max: 59, ..Limits::default() };
-    let run = Run { limits, appetite: Some(appetite), ..Run::seconds(1, 2400) };
+    let run = Run { appetite: Some(appetite), ..Run::seconds(1, 2400) };
     let tale = machine.record(&run);
     let recovered = machine.recovered();
     let told = changes(&recovered, "cpu_max: ");
@@ -221,7 +227,11 @@ fn its_own_lines_to_the_log_are_rationed_and_what_is_not_said_is_counted() {
     let last = "this hour's lines are used up (log_lines_max): `flightrec events` tells the rest";
     assert_eq!(tale.said.iter().filter(|line| *line == last).count(), 1, "{:?}", tale.said);
     assert_eq!(tale.said.iter().position(|line| line == last), Some(9), "{:?}", tale.said);
-    assert!(tale.said[0].starts_with("a commit failed; it is tried again (5 errno)"), "{:?}", tale.said);
+    assert!(
+        tale.said[0].starts_with("a commit failed; it is tried again (5 errno)"),
+        "{:?}",
+        tale.said
+    );
     let recovered = machine.recovered();
     let errors = u64::try_from(recovered.events_of("commit_error").len()).unwrap();
     let line = recovered.lines.last().unwrap();

@@ -218,8 +218,7 @@ const KEYS: &[Key] = &[
 ];
 
 /// Part of every complaint about a key that we do not have.
-const KNOWN: &str =
-    "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, \
+const KNOWN: &str = "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, \
      write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, \
      log_lines_max";
 

@@ -74,7 +74,7 @@ impl Source for Eater {
         sample.set(threads, 6);
         let text = |line: Line| String::from_utf8_lossy(line.as_bytes()).into_owned();
         let mut said = self.said.lock().expect("nobody panics while holding it");
-        said.extend(std::iter::from_fn(|| self.mouth.next()).map(text));
+        said.extend(std::iter::from_fn(|| self.mouth.take()).map(text));
         Ok(())
     }
 }

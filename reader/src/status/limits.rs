@@ -75,9 +75,7 @@ impl Limits {
         let pages = |series| Some(reading(series)?.saturating_mul(PAGE));
         Self {
             budget_bytes,
-            budget_left_bytes: newest
-                .budget_kib()
-                .map(|kib| left(u64::from(kib), budget_bytes)),
+            budget_left_bytes: newest.budget_kib().map(|kib| left(u64::from(kib), budget_bytes)),
             budget_daily_bytes: number("write_budget_daily"),
             budget_reserve_percent: number("write_budget_reserve"),
             cpu_max: fact("cpu_max").and_then(hundredths),

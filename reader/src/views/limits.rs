@@ -56,7 +56,7 @@ fn rows(limits: &Limits, size_bytes: u64) -> Vec<(&'static str, String)> {
         let used = limits.resident_bytes.map_or_else(unknown, mib);
         let locked = limits.locked_bytes.map_or_else(unknown, mib);
         // What is reserved counts as locked, too, though nothing is there.
-        let all = limits.locked_bytes >= limits.resident_bytes;
+        let all = limits.locked_bytes.is_some() && limits.locked_bytes >= limits.resident_bytes;
         let locked = if all { "all of it".to_owned() } else { locked };
         let text = format!("{used} of {} MiB resident, {locked} locked", mib(most));
         rows.push(("memory_max", text));

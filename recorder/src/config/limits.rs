@@ -23,8 +23,7 @@ pub(super) const KEYS: &[Key] = &[
         show: |config| quoted(&show_written(config.limits.writes.daily_bytes)),
         set: |config, value| {
             let text: String = take(value)?;
-            config.limits.writes.daily_bytes =
-                within(written_bytes(&text)?, 0, 1_000_000_000_000)?;
+            config.limits.writes.daily_bytes = within(written_bytes(&text)?, 0, 1_000_000_000_000)?;
             Ok(())
         },
     },

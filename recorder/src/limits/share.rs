@@ -93,7 +93,13 @@ mod tests {
 
     /// Runs for so many seconds; each takes `floor_ms`, and `look_ms` more if looks need not wait.
     /// Returns the CPU time used, and the seconds in which they waited.
-    fn run(share: &mut Share, from_s: u64, seconds: u64, floor_ms: u64, look_ms: u64) -> (u64, u64) {
+    fn run(
+        share: &mut Share,
+        from_s: u64,
+        seconds: u64,
+        floor_ms: u64,
+        look_ms: u64,
+    ) -> (u64, u64) {
         let begun_ms = share.last.map_or(0, |last| last.cpu_ms);
         let (mut cpu_ms, mut waited) = (begun_ms, 0);
         for second in from_s..from_s + seconds {

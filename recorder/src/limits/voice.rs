@@ -99,7 +99,8 @@ impl Ration {
 }
 
 /// What is said instead of the line that was one too many.
-pub const LAST: &str = "this hour's lines are used up (log_lines_max): `flightrec events` tells the rest";
+pub const LAST: &str =
+    "this hour's lines are used up (log_lines_max): `flightrec events` tells the rest";
 
 /// A line on its way.
 #[derive(Clone, Copy, Debug)]
@@ -213,24 +214,24 @@ pub fn channel() -> (SyncSender<Line>, Mouth) {
 
 impl Mouth {
     /// The next line that waits.
-    pub fn next(&self) -> Option<Line> {
+    pub fn take(&self) -> Option<Line> {
         self.from.try_recv().ok()
     }
 }
 
 impl Look for Mouth {
     fn look(&mut self) {
-        while let Some(line) = self.next() {
+        while let Some(line) = self.take() {
             say(line.as_bytes());
         }
     }
 }
 
 /// Says one line, in one piece.
-pub fn say(words: &[u8]) {
+fn say(words: &[u8]) {
     let mut line = [0; LINE_LEN_MAX + 16];
     let mut room = &mut line[..];
-    for part in [b"flightrecd: ", words, b"\n"] {
+    for part in [&b"flightrecd: "[..], words, b"\n"] {
         // Longer ones are not said here.
         room.write_all(part).ok();
     }
@@ -246,7 +247,7 @@ mod tests {
 
     fn lines(mouth: &Mouth) -> Vec<String> {
         let text = |line: Line| String::from_utf8(line.as_bytes().to_vec()).unwrap();
-        std::iter::from_fn(|| mouth.next()).map(text).collect()
+        std::iter::from_fn(|| mouth.take()).map(text).collect()
     }
 
     #[test]
