@@ -14,6 +14,9 @@ const REACHED: [(&str, &str); 5] = [
     ("log_lines_max", "`flightrec events` has what was not said"),
 ];
 
+/// Columns before the text: a head and a name.
+const INDENT: usize = 25;
+
 /// The lines of the block. `size_bytes` is that of the recording.
 #[must_use]
 pub fn lines(limits: &Limits, size_bytes: u64) -> Vec<String> {
@@ -22,8 +25,11 @@ pub fn lines(limits: &Limits, size_bytes: u64) -> Vec<String> {
         let head = if lines.is_empty() { "limits" } else { "" };
         let reached = REACHED.iter().find(|(own, _)| *own == name && limits.is_reached(own));
         let reached = reached.map(|(_, follows)| format!("; reached: {follows}"));
-        let text = format!("{head:<10} {name:<13} {text}{}", reached.unwrap_or_default());
-        lines.extend(wrap(&text, WIDTH, 25));
+        let text = format!("{text}{}", reached.unwrap_or_default());
+        for (number, line) in wrap(&text, WIDTH - INDENT, 0).into_iter().enumerate() {
+            let (head, name) = if number == 0 { (head, name) } else { ("", "") };
+            lines.push(format!("{head:<10} {name:<13} {line}"));
+        }
     }
     lines
 }
@@ -34,8 +40,7 @@ fn rows(limits: &Limits, size_bytes: u64) -> Vec<(&'static str, String)> {
         let daily = limits.budget_daily_bytes.unwrap_or(10_000_000);
         let reserve = limits.budget_reserve_percent.unwrap_or(33);
         let text = format!(
-            "{} of {} MB beyond calm left, {} MB/day come back, {reserve} % are kept for a dying \
-             machine",
+            "{} of {} MB left ({reserve} % for dying), {} MB/day come back",
             left / 1_000_000,
             mb(limits.budget_bytes),
             mb(daily)
@@ -127,10 +132,9 @@ mod tests {
         assert_eq!(
             shown,
             "\
-limits     write_budget  350 of 350 MB beyond calm left, 10 MB/day come back,
-                         33 % are kept for a dying machine
+limits     write_budget  350 of 350 MB left (33 % for dying), 10 MB/day come back
            cpu_max       0.31 of 2 % of a core
-           memory_max    4.4 of 16 MiB resident, all of it locked
+           memory_max    4.3 of 16 MiB resident, all of it locked
            threads_max   6 of 8
            log_lines_max 60 an hour; 2 since its start
            size          64 MiB, all of it there from the start: it never grows"
@@ -148,7 +152,7 @@ limits     write_budget  350 of 350 MB beyond calm left, 10 MB/day come back,
         };
         let shown = lines(&limits, u64::MAX);
         assert!(shown.iter().all(|line| line.len() <= WIDTH), "{shown:#?}");
-        let shown = shown.join("\n");
+        let shown = shown.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(shown.matches("; reached: ").count(), 5, "{shown}");
         assert!(shown.contains("0 of 350 MB"), "{shown}");
         assert!(shown.contains("12345 looks put off"), "{shown}");

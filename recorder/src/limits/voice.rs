@@ -111,7 +111,7 @@ pub struct Line {
 
 impl Line {
     /// Its words; what has no room is cut.
-    fn of(write: impl FnOnce(&mut &mut [u8])) -> Self {
+    fn of(write: impl FnOnce(&mut dyn Write)) -> Self {
         let mut text = [0; LINE_LEN_MAX];
         let mut room = &mut text[..];
         write(&mut room);
@@ -179,7 +179,7 @@ fn words_of(kind: EventKind) -> Option<(&'static str, &'static str)> {
 }
 
 fn write_event(
-    room: &mut &mut [u8],
+    room: &mut dyn Write,
     (words, unit): (&str, &str),
     arguments: &[i64],
     text: &[u8],
@@ -214,6 +214,7 @@ pub fn channel() -> (SyncSender<Line>, Mouth) {
 
 impl Mouth {
     /// The next line that waits.
+    #[must_use]
     pub fn take(&self) -> Option<Line> {
         self.from.try_recv().ok()
     }
