@@ -40,7 +40,7 @@ fn rows(limits: &Limits, size_bytes: u64) -> Vec<(&'static str, String)> {
         let daily = limits.budget_daily_bytes.unwrap_or(10_000_000);
         let reserve = limits.budget_reserve_percent.unwrap_or(33);
         let text = format!(
-            "{} of {} MB left ({reserve} % for dying), {} MB/day come back",
+            "{} of {} MB left ({reserve} % for dying), {} MB/day back",
             left / 1_000_000,
             mb(limits.budget_bytes),
             mb(daily)
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(
             shown,
             "\
-limits     write_budget  350 of 350 MB left (33 % for dying), 10 MB/day come back
+limits     write_budget  350 of 350 MB left (33 % for dying), 10 MB/day back
            cpu_max       0.31 of 2 % of a core
            memory_max    4.3 of 16 MiB resident, all of it locked
            threads_max   6 of 8
