@@ -38,6 +38,7 @@ pub struct Budget {
     remainder: u64,
     stretch: u64,
     next_doubling_ns: u64,
+    is_used_up: bool,
 }
 
 /// An empty bucket doubles the cadence at most once in this time.
@@ -58,12 +59,18 @@ impl Budget {
             remainder: 0,
             stretch: 1,
             next_doubling_ns: 0,
+            is_used_up: false,
         }
     }
 
     /// Takes the level that an earlier run left.
     pub fn restore(&mut self, level_bytes: u64) {
         self.level_bytes = level_bytes.min(self.allowed.capacity_bytes);
+        self.is_used_up = self.level_bytes == 0;
+        if self.is_used_up {
+            // Or whoever is started again and again would be fast again and again.
+            self.stretch = STRETCH_MAX;
+        }
     }
 
     /// Level.
@@ -72,10 +79,10 @@ impl Budget {
         self.level_bytes
     }
 
-    /// Whether commits are slower than they should be.
+    /// Whether nothing is left, or not enough has come back since.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
-        self.stretch > 1
+        self.is_used_up
     }
 
     /// Level for a header, KiB.
@@ -91,6 +98,7 @@ impl Budget {
         let calm = calm / u128::from(self.calm_commit_ns.max(1));
         let beyond = bytes - u64::try_from(calm).unwrap_or(bytes).min(bytes);
         self.level_bytes = self.level_bytes.saturating_sub(beyond);
+        self.is_used_up |= self.level_bytes == 0;
     }
 
     /// Commit interval for this grade: the one wanted; on an empty bucket doubled once a minute,
@@ -123,6 +131,7 @@ impl Budget {
         let bytes = u64::try_from(owed / u128::from(DAY_NS)).unwrap_or(capacity_bytes);
         self.remainder = u64::try_from(owed % u128::from(DAY_NS)).unwrap_or(0);
         self.level_bytes = self.level_bytes.saturating_add(bytes).min(capacity_bytes);
+        self.is_used_up &= self.level_bytes <= RELIEF_BYTES.min(capacity_bytes / 10);
     }
 }
 
@@ -175,13 +184,26 @@ mod tests {
         let seen = commits(&mut budget, Grade::Warn, 0, 1000 * SECOND_NS);
         let first_slow = seen.iter().position(|(_, interval)| *interval > SECOND_NS).unwrap();
         assert!((130..=140).contains(&first_slow), "{first_slow}");
-        assert!(budget.is_used_up());
+        assert!(!budget.is_used_up());
         // Most of the other half is there for dying.
         let begin_ns = 1000 * SECOND_NS;
         let seen = commits(&mut budget, Grade::Dying, begin_ns, begin_ns + 60 * SECOND_NS);
         assert!(seen.iter().all(|(_, interval)| *interval == SECOND_NS), "{seen:?}");
         commits(&mut budget, Grade::Dying, begin_ns, begin_ns + 3600 * SECOND_NS);
-        assert_eq!(budget.level_bytes(), 0);
+        assert_eq!((budget.level_bytes(), budget.is_used_up()), (0, true));
+    }
+
+    /// So that nothing is told again and again: a tenth, or 5 MB, must have come back.
+    #[test]
+    fn a_bucket_that_was_used_up_is_so_until_enough_has_come_back() {
+        let mut budget = Budget::new(Allowance::default(), CALM_NS, 0);
+        budget.restore(0);
+        assert_eq!(budget.commit_ns(Grade::Dying, SECOND_NS, 0), 8 * SECOND_NS);
+        let mut at = |hours: u64| {
+            budget.commit_ns(Grade::Calm, CALM_NS, hours * DAY_NS / 24);
+            budget.is_used_up()
+        };
+        assert_eq!([0, 6, 11, 13].map(&mut at), [true, true, true, false]);
     }
 
     #[test]
