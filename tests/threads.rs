@@ -14,7 +14,7 @@ use flightrec_format::entity::EntityKind;
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::disk::Disk;
 use flightrec_recorder::limits::Limits;
-use flightrec_recorder::limits::voice::Ration;
+use flightrec_recorder::limits::ration::Ration;
 use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 
 use crate::budget::Allowance;
 
+pub mod ration;
 pub mod share;
 pub mod turns;
 pub mod voice;

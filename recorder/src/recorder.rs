@@ -16,7 +16,7 @@ use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::limits::Limits;
-use crate::limits::voice::Ration;
+use crate::limits::ration::Ration;
 use crate::marks::Mark;
 use crate::pstore::LastWords;
 use crate::report::Report;

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::disk::FileDisk;
 use crate::error::{Error, reason};
-use crate::limits::voice::{self, Leave, Ration};
+use crate::limits::ration::{LAST, Leave, Ration};
 use crate::recorder::Plan;
 use crate::sys::{self};
 use crate::{facts, place, pstore};
@@ -201,7 +201,7 @@ fn tell(lines: &[String], ration: &mut Ration, clock: &dyn Clock) {
     for line in lines {
         match ration.ask(clock.boottime_ns()) {
             Leave::Say => say(line),
-            Leave::SayLast => say(voice::LAST),
+            Leave::SayLast => say(LAST),
             Leave::Silence => {}
         }
     }

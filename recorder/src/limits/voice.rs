@@ -7,100 +7,16 @@
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use bincode::{Decode, Encode};
 use flightrec_format::event::EventKind;
 
+use super::ration::{LAST, Leave, Ration};
 use crate::sources::Look;
-
-const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// Longest line, bytes.
 const LINE_LEN_MAX: usize = 160;
 
 /// Lines that wait for the slow thread.
 const WAITING: usize = 8;
-
-/// Whether a line may be said.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Leave {
-    /// It may.
-    Say,
-    /// It is one too many: what is said instead is that no more will be.
-    SayLast,
-    /// Not in this hour.
-    Silence,
-}
-
-/// So many lines an hour.
-#[derive(Clone, Copy, Debug, Decode, Encode)]
-pub struct Ration {
-    most: u32,
-    hour_began_ns: u64,
-    said_in_hour: u32,
-    unsaid_in_hour: u64,
-    said: u64,
-    unsaid: u64,
-}
-
-impl Ration {
-    /// A ration of which nothing is used.
-    #[must_use]
-    pub fn new(most: u32, now_ns: u64) -> Self {
-        let (said_in_hour, unsaid_in_hour) = (0, 0);
-        Self { most, hour_began_ns: now_ns, said_in_hour, unsaid_in_hour, said: 0, unsaid: 0 }
-    }
-
-    /// Asks for one line.
-    pub fn ask(&mut self, now_ns: u64) -> Leave {
-        self.pass(now_ns);
-        if self.said_in_hour < self.most {
-            self.said_in_hour += 1;
-            self.said += 1;
-            if self.said_in_hour < self.most {
-                return Leave::Say;
-            }
-        }
-        self.unsaid_in_hour += 1;
-        self.unsaid += 1;
-        if self.unsaid_in_hour == 1 && self.most > 0 { Leave::SayLast } else { Leave::Silence }
-    }
-
-    /// A line that was asked for did not go out after all.
-    fn take_back(&mut self) {
-        self.said = self.said.saturating_sub(1);
-        self.said_in_hour = self.said_in_hour.saturating_sub(1);
-        self.unsaid += 1;
-    }
-
-    /// The hour may be over.
-    pub fn pass(&mut self, now_ns: u64) {
-        if now_ns.saturating_sub(self.hour_began_ns) >= HOUR_NS {
-            (self.hour_began_ns, self.said_in_hour, self.unsaid_in_hour) = (now_ns, 0, 0);
-        }
-    }
-
-    /// Lines said, and not said, in all.
-    #[must_use]
-    pub fn counts(&self) -> [u64; 2] {
-        [self.said, self.unsaid]
-    }
-
-    /// Whether lines of this hour were not said.
-    #[must_use]
-    pub fn is_used_up(&self) -> bool {
-        self.unsaid_in_hour > 0
-    }
-
-    /// Lines of this hour: said, and how many may be.
-    #[must_use]
-    pub fn used(&self) -> (u64, u64) {
-        (u64::from(self.said_in_hour), u64::from(self.most))
-    }
-}
-
-/// What is said instead of the line that was one too many.
-pub const LAST: &str =
-    "this hour's lines are used up (log_lines_max): `flightrec events` tells the rest";
 
 /// A line on its way.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +103,9 @@ fn write_event(
     match arguments {
         [is_reached, used, most] if unit.is_empty() => {
             let what = if *is_reached == 1 { "is reached" } else { "is over" };
-            write!(room, "{words} {what}, {used} of {most}")?;
+            write!(room, "{words} {what} (")?;
+            write_amounts(room, [*used, *most], text)?;
+            room.write_all(b")")?;
         }
         [first, ..] => write!(room, "{words} ({first} {unit})")?,
         [] => write!(room, "{words}")?,
@@ -197,6 +115,21 @@ fn write_event(
         room.write_all(text)?;
     }
     Ok(())
+}
+
+/// How much of a limit is used, in a unit for people.
+fn write_amounts(room: &mut dyn Write, amounts: [i64; 2], text: &[u8]) -> std::io::Result<()> {
+    let [used, most] = amounts;
+    if text.starts_with(b"cpu_max") {
+        let [used, most] = amounts.map(|share| (share / 100, share % 100));
+        write!(room, "{}.{:02} of {}.{:02} % of a core", used.0, used.1, most.0, most.1)
+    } else if text.starts_with(b"memory_max") {
+        write!(room, "{} of {} KiB", used >> 10, most >> 10)
+    } else if text.starts_with(b"write_budget") {
+        write!(room, "{} of {} MB", used / 1_000_000, most / 1_000_000)
+    } else {
+        write!(room, "{used} of {most}")
+    }
 }
 
 /// The other side: says what there is to be said.
@@ -264,7 +197,7 @@ mod tests {
         assert_eq!(said[3], LAST);
         assert!(voice.ration().is_used_up());
         assert_eq!(voice.ration().counts(), [4, 3]);
-        voice.tell(HOUR_NS, EventKind::COMMIT_RECOVERED, &[7], b"");
+        voice.tell(3_600_000_000_000, EventKind::COMMIT_RECOVERED, &[7], b"");
         assert_eq!(lines(&mouth), ["commits go through again (7 ms for the last)"]);
         assert!(!voice.ration().is_used_up());
     }
@@ -286,17 +219,15 @@ mod tests {
         let (to, mouth) = channel();
         let mut voice = Voice::new(Ration::new(60, 0), Some(to));
         voice.tell(0, EventKind::OOM_KILL, &[1], b"");
-        voice.tell(0, EventKind::LIMIT, &[1, 250, 200], b"cpu_max: looks wait");
+        for (key, used, most) in [("cpu_max", 250, 200), ("memory_max", 9 << 20, 8 << 20)] {
+            let text = format!("{key}: what follows");
+            voice.tell(0, EventKind::LIMIT, &[1, used, most], text.as_bytes());
+        }
         voice.tell(0, EventKind::COMMIT_ERROR, &[5], &[b'x'; 300]);
         let said = lines(&mouth);
-        assert_eq!(said[0], "a limit is reached, 250 of 200: cpu_max: looks wait");
-        assert_eq!((said.len(), said[1].len()), (2, LINE_LEN_MAX));
-    }
-
-    #[test]
-    fn a_ration_of_none_says_nothing() {
-        let mut ration = Ration::new(0, 0);
-        assert_eq!((ration.ask(0), ration.ask(HOUR_NS)), (Leave::Silence, Leave::Silence));
-        assert_eq!(ration.counts(), [0, 2]);
+        let of = "2.50 of 2.00 % of a core";
+        assert_eq!(said[0], format!("a limit is reached ({of}): cpu_max: what follows"));
+        assert_eq!(said[1], "a limit is reached (9216 of 8192 KiB): memory_max: what follows");
+        assert_eq!((said.len(), said[2].len()), (3, LINE_LEN_MAX));
     }
 }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::ration::Ration;
 use super::share::Share;
 use super::turns::Turns;
-use super::voice::Ration;
 use super::{Limit, Limits, OTHER_THREADS, THREADS_MIN};
 use crate::budget::Budget;
 use crate::sample::{Layout, Sample};

@@ -7,7 +7,7 @@ use super::{RunOptions, say, tell};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, reason};
-use crate::limits::voice::Ration;
+use crate::limits::ration::Ration;
 
 const CONFIG: &str = "/etc/flightrec.toml";
 
