@@ -89,7 +89,7 @@ events! {
     /// The kernel killed a process of a unit for its memory.
     UNIT_OOM = 27, "unit_oom", ["count"], true;
     /// The recorder has reached one of its own limits, or is below it again.
-    LIMIT = 32, "limit", ["reached", "used", "most"], false;
+    LIMIT = 28, "limit", ["reached", "used", "most"], false;
 }
 
 impl EventKind {

@@ -19,7 +19,7 @@ mod watched;
 
 use watched::Watched;
 
-/// What the recorder says of itself in each sample (series 4 – 11, 16 – 18 and 312 – 316).
+/// What the recorder says of itself in each sample (series 4 – 11, 16 – 18 and 299 – 303).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pain {
     /// Samples taken by this run, this one included.
@@ -153,7 +153,7 @@ impl Columns {
         let column = |series: SeriesNumber| layout.machine_column(series).unwrap_or(usize::MAX);
         Self {
             clocks: [1, 2, 3].map(column),
-            pain: [4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 312, 313, 314, 315, 316].map(column),
+            pain: [4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 299, 300, 301, 302, 303].map(column),
             vitals: [24, 34, 50, 52, 102, 103, 108, 109].map(column),
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! | source | reads | series |
 //! |--------|-------|--------|
-//! | [`Own`] | itself | 12 – 15, 310, 311 |
+//! | [`Own`] | itself | 12 – 15, 297, 298 |
 //! | [`Stat`] | `/proc/stat` | 20 – 34 |
 //! | [`Loadavg`] | `/proc/loadavg` | 36 – 39 |
 //! | [`Meminfo`], [`Vmstat`] | `/proc/meminfo`, `/proc/vmstat` | 50 – 112 |
@@ -94,8 +94,7 @@ pub const MACHINE: &[SeriesNumber] = &[
     100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112,
     120, 121, 122, 123, 124, 125,
     263, 264, 265, 266, 267, 268, 269, 270, 276, 277, 278, 279, 287, 288, 289, 293,
-    294, 295, 296,
-    310, 311, 312, 313, 314, 315, 316,
+    294, 295, 296, 297, 298, 299, 300, 301, 302, 303,
 ];
 
 /// The entities that are recorded today. Boards have one or two disks and interfaces; eight leave

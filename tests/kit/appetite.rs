@@ -47,7 +47,7 @@ impl Eater {
         said: &Arc<Mutex<Vec<String>>>,
     ) -> (Self, Arc<Turns>, SyncSender<Line>) {
         let columns =
-            [12, 13, 311].map(|series| layout.machine_column(series).unwrap_or(usize::MAX));
+            [12, 13, 298].map(|series| layout.machine_column(series).unwrap_or(usize::MAX));
         let turns = Arc::new(Turns::default());
         let turn = Turn::of(Arc::clone(&turns), EACH_OF);
         let (lines, mouth) = channel();

@@ -32,7 +32,7 @@ const NARROW_RANKS: &[Rank] =
     &[Rank { kind: EntityKind::DISK, slots: 1, series: &[140, 141, 144] }];
 
 /// Series that the recorder says of itself and of the clocks.
-const OWN: [std::ops::RangeInclusive<SeriesNumber>; 2] = [1..=18, 310..=316];
+const OWN: [std::ops::RangeInclusive<SeriesNumber>; 2] = [1..=18, 297..=303];
 
 impl Width {
     /// Its layout.

@@ -13,12 +13,12 @@ pub const NAMES: [&str; 5] =
 mod series {
     pub(super) const CPU_MS: u16 = 12;
     pub(super) const RSS: u16 = 13;
-    pub(super) const LOCKED: u16 = 310;
-    pub(super) const THREADS: u16 = 311;
-    pub(super) const LOG_LINES: u16 = 313;
-    pub(super) const LOG_LINES_UNSAID: u16 = 314;
-    pub(super) const LOOKS_PUT_OFF: u16 = 315;
-    pub(super) const LIMITS: u16 = 316;
+    pub(super) const LOCKED: u16 = 297;
+    pub(super) const THREADS: u16 = 298;
+    pub(super) const LOG_LINES: u16 = 300;
+    pub(super) const LOG_LINES_UNSAID: u16 = 301;
+    pub(super) const LOOKS_PUT_OFF: u16 = 302;
+    pub(super) const LIMITS: u16 = 303;
 }
 
 /// Bytes in a unit of [`series::RSS`] and [`series::LOCKED`].

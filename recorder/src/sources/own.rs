@@ -7,7 +7,7 @@ use crate::procfile::{ProcFile, fields, lines, number};
 use crate::sample::{Layout, Sample};
 use crate::sys;
 
-/// Series 12 to 15, 310 and 311.
+/// Series 12 to 15, 297 and 298.
 #[derive(Debug)]
 pub struct Own {
     statm: ProcFile,
@@ -40,7 +40,7 @@ impl Own {
             rss: column(layout, 13),
             minor_faults: column(layout, 14),
             major_faults: column(layout, 15),
-            status_columns: [310, 311].map(|series| column(layout, series)),
+            status_columns: [297, 298].map(|series| column(layout, series)),
         }
     }
 
