@@ -7,11 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use memchr::memmem;
 
 use crate::logs::Log;
 use crate::procfile::number;
+use crate::sys;
 use crate::words::redact::redact;
 use crate::words::{Counts, Listener, Text, grave};
 
@@ -134,6 +136,20 @@ impl Kmsg {
             }
         }
         self.earlier = last.map(|(text, severity)| (grave, text, severity));
+    }
+
+    /// Whether there is such a log, and we may read it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Waits until the kernel says something, at most `longest`.
+    pub fn wait(&self, longest: Duration) {
+        if let Some(file) = &self.file {
+            // Who cannot wait looks at once.
+            sys::wait_readable(file, longest).ok();
+        }
     }
 
     fn tell_earlier(&mut self, listener: &mut dyn Listener) {

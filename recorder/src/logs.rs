@@ -38,6 +38,9 @@ const KERNEL_SERIES: &[SeriesNumber] = &[279];
 /// Bytes of the stack of each thread.
 const STACK_SIZE: usize = 64 << 10;
 
+/// Periods for which the kernel's log is left alone while it is silent. What is posted must not grow old.
+const QUIET_PERIODS: u32 = 4;
+
 /// Words that wait for the sampler.
 const WAITING: usize = 16;
 
@@ -123,18 +126,26 @@ impl Logs {
         self.threads = [kernel, others];
     }
 
-    /// Starts the threads, each of which looks once in a `period`.
+    /// Starts the threads. Logs are looked at once in a `period`; the kernel's as soon as it says
+    /// something, but no more often.
     pub fn start(self, period: Duration) -> std::io::Result<Threads> {
         let Self { mut kmsg, mut kernel_page, mut slow, ear, mut turn, threads } = self;
-        let [has_kernel, has_others] = threads;
+        let [wants_kernel, wants_others] = threads;
+        let has_kernel = wants_kernel && kmsg.is_open();
         let mut of_kernel = ear.clone();
-        let look_at_kernel = move || {
-            kmsg.look(&mut of_kernel);
-            of_kernel.post();
-            kernel_page.begin();
-            kernel_page.put(b"", 0, kmsg.undervoltage_lines());
-            kernel_page.post();
+        let start_kernel = || {
+            let mut longest = Duration::ZERO;
+            Periodic::start("kmsg", STACK_SIZE, period, move || {
+                kmsg.wait(longest);
+                longest = QUIET_PERIODS * period;
+                kmsg.look(&mut of_kernel);
+                of_kernel.post();
+                kernel_page.begin();
+                kernel_page.put(b"", 0, kmsg.undervoltage_lines());
+                kernel_page.post();
+            })
         };
+        let kernel = has_kernel.then(start_kernel).transpose()?;
         let mut of_slow = ear;
         let look_at_others = move || {
             if turn.as_ref().is_some_and(Turn::is_shed) {
@@ -148,10 +159,7 @@ impl Logs {
                 of_slow.post();
             }
         };
-        let kernel = has_kernel
-            .then(|| Periodic::start("kmsg", STACK_SIZE, period, look_at_kernel))
-            .transpose()?;
-        let slow = has_others
+        let slow = wants_others
             .then(|| Periodic::start("logs", STACK_SIZE, period, look_at_others))
             .transpose()?;
         Ok(Threads { _both: [kernel, slow] })

@@ -1,8 +1,8 @@
 //! Marks: the owner's words, on their way into the recording.
 //!
 //! `flightrec mark` shares no socket with the recorder. It leaves a small file in a folder, which
-//! the slow thread looks through once a second ([`Inbox`]); what it finds reaches the sampler
-//! through a bounded channel that nobody waits for.
+//! the slow thread looks through when the kernel says that something was left there ([`Inbox`]); what
+//! it finds reaches the sampler through a bounded channel that nobody waits for.
 //!
 //! A file holds one line: `flightrec-mark 1`, boot time and real time in milliseconds, the text.
 //! The folder is locked (flock) as long as somebody looks into it: that is how the other side knows.
@@ -14,9 +14,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use crate::procfile::number;
-use crate::sys;
+use crate::sys::{self, FolderWatch};
 
 /// Longest text of a mark, bytes.
 pub const TEXT_LEN_MAX: usize = 512;
@@ -98,6 +99,10 @@ pub struct Inbox {
     is_locked: bool,
     /// Set when a mark could not be removed: it would come in again and again.
     is_stuck: bool,
+    /// Set when some may have been left for the next look.
+    is_more: bool,
+    /// Tells when one is left; `None`: the kernel has no watch for us, and we look again and again.
+    watch: Option<FolderWatch>,
     entries: Box<[u8]>,
     path: PathBuf,
     to: SyncSender<Mark>,
@@ -121,6 +126,8 @@ impl Inbox {
             dir,
             is_locked: false,
             is_stuck: false,
+            is_more: false,
+            watch: FolderWatch::of_arrivals(folder).ok(),
             entries: vec![0; 2048].into_boxed_slice(),
             path: PathBuf::with_capacity(PATH_LEN),
             to,
@@ -134,13 +141,20 @@ impl Inbox {
         self.is_locked = self.is_locked || self.dir.try_lock().is_ok();
     }
 
+    /// Waits until a mark is left, at most `longest`; whether there may be one.
+    pub fn wait(&mut self, longest: Duration) -> bool {
+        let Some(watch) = self.watch.as_mut().filter(|_| !self.is_more) else { return true };
+        watch.wait(longest).unwrap_or(true)
+    }
+
     /// Looks once: takes a few marks, and removes them. May block.
     pub fn look(&mut self) {
         self.lock();
+        self.is_more = false;
         if !self.is_locked || self.is_stuck {
             return;
         }
-        let Self { folder, dir, owner, is_stuck, entries, path, to, .. } = self;
+        let Self { folder, dir, owner, is_stuck, is_more, entries, path, to, .. } = self;
         let (mut names, mut taken) = (0, 0);
         // A folder that cannot be listed now may be so in a second.
         sys::list_dir(dir, entries, |name| {
@@ -161,6 +175,7 @@ impl Inbox {
             *is_stuck = fs::remove_file(&*path).is_err();
         })
         .unwrap_or_default();
+        *is_more = taken >= AT_ONCE;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Opening once saves the path look-up, which can block when memory is short. A file made of many
 //! records (`/proc/vmstat`, `/proc/net/dev`) answers one page per read at most, so a read goes on
-//! until the kernel says that this was all.
+//! until the kernel says that this was all, or until it must have been.
 
 use std::fs::File;
 use std::io;
@@ -13,11 +13,17 @@ use std::path::Path;
 const TEXT_LEN_MAX: usize = 256 << 10;
 const TEXT_LEN_MIN: usize = 256;
 
+/// A read that gave less than this gave all. The kernel puts as many whole records as there are into
+/// a page at least: what ends before its half has none behind it that is shorter than the other half,
+/// and no record of the files here is that long.
+const WHOLE_LEN: usize = 2048;
+
 /// A kernel file that is held open, or the reason why it is not.
 #[derive(Debug)]
 pub struct ProcFile {
     file: Result<File, i32>,
     buf: Box<[u8]>,
+    whole_len: usize,
 }
 
 impl ProcFile {
@@ -29,12 +35,20 @@ impl ProcFile {
         match File::open(path).and_then(|file| Ok((text_len(&file)?, file))) {
             Ok((len, file)) => {
                 let room = (2 * len).clamp(TEXT_LEN_MIN, TEXT_LEN_MAX);
-                Self { file: Ok(file), buf: vec![0; room].into_boxed_slice() }
+                let buf = vec![0; room].into_boxed_slice();
+                Self { file: Ok(file), buf, whole_len: WHOLE_LEN }
             }
             Err(error) => {
-                Self { file: Err(error.raw_os_error().unwrap_or(libc::EIO)), buf: Box::default() }
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                Self { file: Err(errno), buf: Box::default(), whole_len: WHOLE_LEN }
             }
         }
+    }
+
+    /// The same for a file whose records may be longer than half a page, as those of mounts.
+    #[must_use]
+    pub fn open_with_long_records(path: &Path) -> Self {
+        Self { whole_len: 0, ..Self::open(path) }
     }
 
     /// Why the file could not be opened, as an errno.
@@ -47,7 +61,7 @@ impl ProcFile {
     /// off.
     pub fn read(&mut self) -> Result<&[u8], i32> {
         let file = self.file.as_ref().map_err(|&errno| errno)?;
-        let filled = fill(file, &mut self.buf)?;
+        let filled = fill(file, &mut self.buf, self.whole_len)?;
         let text = self.buf.get(..filled).unwrap_or_default();
         if filled < self.buf.len() {
             return Ok(text);
@@ -57,8 +71,8 @@ impl ProcFile {
     }
 }
 
-/// Reads until the file or the room ends.
-fn fill(file: &File, buf: &mut [u8]) -> Result<usize, i32> {
+/// Reads until the file or the room ends, or a read gives less than `whole_len`.
+fn fill(file: &File, buf: &mut [u8], whole_len: usize) -> Result<usize, i32> {
     let mut filled = 0;
     while let Some(rest) = buf.get_mut(filled..)
         && !rest.is_empty()
@@ -66,7 +80,12 @@ fn fill(file: &File, buf: &mut [u8]) -> Result<usize, i32> {
         let offset = u64::try_from(filled).unwrap_or(u64::MAX);
         match file.read_at(rest, offset) {
             Ok(0) => break,
-            Ok(len) => filled += len,
+            Ok(len) => {
+                filled += len;
+                if len < whole_len {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.raw_os_error().unwrap_or(libc::EIO)),
         }
@@ -77,7 +96,7 @@ fn fill(file: &File, buf: &mut [u8]) -> Result<usize, i32> {
 fn text_len(file: &File) -> io::Result<usize> {
     let mut buf = vec![0; 4096];
     loop {
-        let filled = fill(file, &mut buf).map_err(io::Error::from_raw_os_error)?;
+        let filled = fill(file, &mut buf, 0).map_err(io::Error::from_raw_os_error)?;
         if filled < buf.len() || buf.len() >= TEXT_LEN_MAX {
             return Ok(filled);
         }

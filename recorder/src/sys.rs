@@ -12,6 +12,7 @@
 //! | [`process`] | locked memory, priority, page faults, random bytes |
 //! | [`mod@file`] | locks, allocation, extents, file systems |
 //! | [`dir`] | listing directories that are held open, opening files in them |
+//! | [`watch`] | waiting for a file, or for a name in a folder |
 //! | [`compressor`], [`decompressor`] | zstd in memory that we own |
 
 #![allow(unsafe_code, reason = "the one place where it is allowed")]
@@ -24,6 +25,7 @@ pub mod file;
 pub mod process;
 pub mod signal;
 pub mod time;
+pub mod watch;
 
 pub use compressor::StaticCompressor;
 pub use decompressor::StaticDecompressor;
@@ -41,6 +43,7 @@ pub use signal::{Signal, block_signals, wait_signal_until};
 pub use time::{
     boottime_ns, clock_synced, local_offset_s, monotonic_ns, process_cpu_ns, realtime_ns,
 };
+pub use watch::{FolderWatch, wait_readable};
 
 use std::io;
 

@@ -29,6 +29,9 @@ const NAMES_MAX: usize = 1024;
 /// Bytes that are read of one file in one look.
 const READ_LEN: usize = 64 << 10;
 
+/// While no folder changes, one look in so many asks whether the files are still those at their paths:
+/// something may have been mounted over one.
+const PATHS_EVERY: u32 = 5;
 /// A file that is gone is let go after so many looks.
 const MISSING_LOOKS: u32 = 30;
 
@@ -92,6 +95,8 @@ pub struct TextLogs {
     clock: Arc<dyn Clock>,
     /// Set when names may have come while we listed them.
     again: bool,
+    /// Looks so far, from 0 again and again.
+    turn: u32,
     root_identity: Option<(u64, u64)>,
 }
 
@@ -108,6 +113,7 @@ impl TextLogs {
             own: Counts::default(),
             clock,
             again: false,
+            turn: 0,
             root_identity: None,
         }
     }
@@ -173,13 +179,16 @@ impl Log for TextLogs {
         for folder in &mut self.folders {
             changed |= folder.has_changed();
         }
-        if self.folders.is_empty() || changed || self.again {
+        let closely = self.folders.is_empty() || changed || self.again;
+        if closely {
             self.again = changed;
             self.find();
         }
+        self.turn = (self.turn + 1) % PATHS_EVERY;
+        let at_path = closely || self.turn == 0;
         let Self { files, buffer, own, .. } = self;
         files.retain_mut(|file| {
-            file.look(buffer, own, listener);
+            file.look((buffer, at_path), own, listener);
             file.missing() < MISSING_LOOKS
         });
         if own.lines > 0 {

@@ -6,7 +6,8 @@
 //! lines a second. The alert is one of `flightrecd` as it is: in its mount namespace a file of ours
 //! lies over `/proc/meminfo`, and says after a while that hardly any memory is available. The *floor* is a
 //! thread that reads what the recorder holds open, once a second, and nothing else: once a second
-//! everything costs far more than in a loop, for others have used the caches meanwhile.
+//! everything costs far more than in a loop, for others have used the caches meanwhile. Where there is
+//! an `atop`, one records beside: with it the figure can be compared with those of other machines.
 
 #![allow(
     clippy::print_stdout,
@@ -25,7 +26,7 @@ use std::process::{Child, Command, Stdio};
 
 use flightrec_recorder::census::SLICE_IDLE;
 use flightrec_recorder::clock::{Clock, SystemClock};
-use flightrec_tests::apart::Running;
+use flightrec_tests::apart::{Running, find};
 use flightrec_tests::journald::{Journald, Stream};
 use flightrec_tests::programs::{flightrecd, say, wait_until};
 
@@ -35,6 +36,8 @@ const UNITS: usize = 40;
 const WINDOW_S: u64 = 10;
 /// The thread that only reads.
 const FLOOR: &str = "floor";
+/// Another recorder, to compare with: all processes once a second.
+const PEER: &str = "atop";
 
 /// Processes that sleep, in cgroups of their own.
 struct Crowd {
@@ -139,14 +142,26 @@ fn floor_ns() -> u64 {
     used(std::process::id()).0.get(FLOOR).copied().unwrap_or(0)
 }
 
-/// What a process and the floor took, by ten seconds.
-fn measure(name: &str, pid: u32, seconds: u64) {
+/// The peer, at work into a file of `folder`, if it is installed.
+fn start_peer(folder: &Path) -> Option<Running> {
+    let mut command = Command::new(find(PEER)?);
+    command.arg("-w").arg(folder.join(PEER)).arg("1").stdin(Stdio::null()).stdout(Stdio::null());
+    Some(Running(command.spawn().ok()?))
+}
+
+/// What a process, the floor and the peer took, by ten seconds.
+fn measure(name: &str, pid: u32, peer: Option<&Running>, seconds: u64) {
     let mut taken: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let (_, written_before) = used(pid);
+    let peer_ns = || peer.map(|peer| used(peer.0.id()).0.values().sum::<u64>());
     for _ in 0..seconds.div_ceil(WINDOW_S) {
         let before = used(pid).0;
         let floor_before = floor_ns();
+        let peer_before = peer_ns();
         pause_ms(WINDOW_S * 1000);
+        if let (Some(before), Some(after)) = (peer_before, peer_ns()) {
+            taken.entry(PEER.into()).or_default().push((after - before) / WINDOW_S / 1000);
+        }
         let after = used(pid).0;
         let mut all = 0;
         for (thread, ns) in &after {
@@ -226,12 +241,13 @@ fn main() {
         pause_ms((20 + round_s) * 1000);
         let pid = recorder.0.id();
         start_floor(pid);
-        pause_ms(1000);
-        measure(&format!("{count} processes, calm"), pid, seconds);
+        let peer = start_peer(folder.path());
+        pause_ms(2000);
+        measure(&format!("{count} processes, calm"), pid, peer.as_ref(), seconds);
         tell_memory(folder.path(), Some(1024));
         pause_ms(10_000);
-        measure(&format!("{count} processes, dying"), pid, seconds);
-        drop(recorder);
+        measure(&format!("{count} processes, dying"), pid, peer.as_ref(), seconds);
+        drop((recorder, peer));
         print!("{}", fs::read_to_string(folder.path().join("stderr")).unwrap());
     }
 }

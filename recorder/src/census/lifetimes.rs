@@ -9,12 +9,13 @@ use flightrec_format::entity::EntityName;
 use flightrec_format::event::EventKind;
 
 use crate::report::Report;
-use crate::sys;
+use crate::sys::{self, FolderWatch};
 
 /// Units that are known at once; of more the others are passed over.
 const UNITS_MAX: usize = 256;
 
-/// Looks between two tries to open a folder that is not there.
+/// Looks between two tries to open a folder that is not there, and after which one is listed even if
+/// the kernel told of no change.
 const RETRY_LOOKS: u32 = 60;
 
 /// Most reports in one look: a restart loop shall not push out what is graver.
@@ -34,6 +35,8 @@ struct Living {
 pub(super) struct Lifetimes {
     folders: [PathBuf; 3],
     dir: Option<File>,
+    /// Tells of a change; `None`: the folder is listed in each look.
+    watch: Option<FolderWatch>,
     looks: u32,
     living: Vec<Living>,
     entries: Box<[u8]>,
@@ -50,6 +53,7 @@ impl Lifetimes {
         Self {
             folders: folders.map(|folder| cgroup.join(folder)),
             dir: None,
+            watch: None,
             looks: 0,
             living: Vec::with_capacity(UNITS_MAX),
             entries: vec![0; 4096].into_boxed_slice(),
@@ -60,11 +64,17 @@ impl Lifetimes {
 
     /// Looks once, and tells of units that came or went since the last look.
     pub(super) fn look(&mut self, now_ns: u64) {
-        if self.dir.is_none() {
-            if self.looks.is_multiple_of(RETRY_LOOKS) {
-                self.dir = self.folders.iter().find_map(|folder| File::open(folder).ok());
-            }
-            self.looks = self.looks.wrapping_add(1);
+        let is_turn = self.looks.is_multiple_of(RETRY_LOOKS);
+        self.looks = self.looks.wrapping_add(1);
+        if self.dir.is_none() && is_turn {
+            // The watch comes first: what happens while it is listed is told.
+            let there = self.folders.iter().find(|folder| folder.exists());
+            self.watch = there.and_then(|folder| FolderWatch::of_names(folder).ok());
+            self.dir = there.and_then(|folder| File::open(folder).ok());
+        }
+        let is_same = self.watch.as_mut().is_some_and(|watch| !watch.has_happened());
+        if is_same && !is_turn {
+            return;
         }
         let Self { dir, living, entries, is_first, reports, .. } = self;
         let Some(open) = dir else { return };

@@ -111,3 +111,27 @@ fn one_recorder_takes_the_marks() {
     second.look();
     assert!(nothing.try_recv().is_ok(), "the second one takes over");
 }
+
+/// It is taken at once, and nobody looks while there is none.
+#[test]
+fn a_mark_that_is_left_ends_the_wait() {
+    let (_root, mut inbox, from) = inbox();
+    inbox.look();
+    assert!(!inbox.wait(Duration::ZERO));
+    let said = "flightrec-mark 1 1 1 a";
+    fs::write(inbox.folder.join(".new"), said).unwrap();
+    fs::rename(inbox.folder.join(".new"), inbox.folder.join("1.mark")).unwrap();
+    assert!(inbox.wait(Duration::from_secs(60)));
+    inbox.look();
+    assert!(from.try_recv().is_ok() && !inbox.wait(Duration::ZERO));
+    // Of many some are left for the next look, which nobody has to be called for.
+    for index in 0..=AT_ONCE {
+        fs::write(inbox.folder.join(format!("{index}.mark")), said).unwrap();
+    }
+    assert!(inbox.wait(Duration::ZERO));
+    inbox.look();
+    assert!(inbox.wait(Duration::ZERO), "one is left");
+    from.try_iter().for_each(drop);
+    inbox.look();
+    assert!(from.try_recv().is_ok() && !inbox.wait(Duration::ZERO));
+}

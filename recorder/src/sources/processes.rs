@@ -27,6 +27,10 @@ const OF_IO: [usize; 2] = [7, 8];
 /// is read for so many processes in one sample, in turn.
 const STATUS_PER_SAMPLE: usize = 3;
 
+/// Who did nothing since the last sample has read and written nothing: its `io` is passed over, but
+/// for one sample in so many, for its time is told in steps of 10 ms.
+const IO_SAMPLES_MAX: u8 = 5;
+
 /// The open files of one process.
 #[derive(Debug)]
 pub struct ProcessFiles {
@@ -56,12 +60,14 @@ struct Place {
     swap_kib: u64,
     stat: Told<[u64; OF_STAT.len()]>,
     io: Told<[u64; OF_IO.len()]>,
+    /// Samples in a row in which `io` was passed over.
+    io_passed: u8,
 }
 
 impl Place {
     fn new(columns: Columns) -> Self {
         let seat = Seat::default();
-        Self { columns, seat, swap_kib: 0, stat: Told::new(), io: Told::new() }
+        Self { columns, seat, swap_kib: 0, stat: Told::new(), io: Told::new(), io_passed: 0 }
     }
 }
 
@@ -136,11 +142,19 @@ impl Source for Processes {
                 }
                 sample.set(first + SWAP, place.swap_kib / 16);
             }
-            let io = files.io.as_ref().and_then(|io| process::read(io, text).ok());
             let parse = |text: &[u8]| {
                 process::parse_io(text).map(|(read, written)| [read / 4096, written / 4096])
             };
-            if let Some(io) = io.and_then(|text| place.io.by(text, parse)) {
+            let slept = place.stat.is_same() && place.io_passed + 1 < IO_SAMPLES_MAX;
+            let io = if let Some(said) = place.io.said().filter(|_| slept) {
+                place.io_passed += 1;
+                Some(said)
+            } else {
+                place.io_passed = 0;
+                let io = files.io.as_ref().and_then(|io| process::read(io, text).ok());
+                io.and_then(|text| place.io.by(text, parse))
+            };
+            if let Some(io) = io {
                 for (at, value) in OF_IO.into_iter().zip(io) {
                     sample.set(first + at, value);
                 }
@@ -234,5 +248,30 @@ mod tests {
         assert_eq!(entity_reading(&sample, "x", 201), Some(1));
         assert_eq!(entity_reading(&sample, "x", 206), None);
         assert_eq!(entity_reading(&sample, "x", 208), None);
+    }
+
+    /// A write that took no time is told some samples later; one that took time at once.
+    #[test]
+    fn who_sleeps_is_not_asked_each_time_what_it_wrote() {
+        let io = |kib: u64| format!("read_bytes: 0\nwrite_bytes: {}\n", kib << 10);
+        let tree = tree(&[("stat", &stat(1)), ("io", &io(4))]);
+        let layout = layout();
+        let (mut source, mailbox) = Processes::new(&layout);
+        let open = |name: &str| File::open(tree.path().join(name)).ok();
+        let files = ProcessFiles { stat: open("stat").unwrap(), io: open("io"), status: None };
+        mailbox.deliver(Occupant::named(b"x"), files);
+        let mut sample = Sample::new(&layout);
+        let mut written = || {
+            sample.clear();
+            source.read(&mut sample).unwrap();
+            entity_reading(&sample, "x", 208)
+        };
+        assert_eq!(written(), Some(1));
+        put(tree.path(), "io", io(8).as_bytes());
+        let later: Vec<_> = (0..IO_SAMPLES_MAX).map(|_| written().unwrap()).collect();
+        assert_eq!(later, [1, 1, 1, 1, 2]);
+        put(tree.path(), "io", io(12).as_bytes());
+        put(tree.path(), "stat", stat(2).as_bytes());
+        assert_eq!(written(), Some(3));
     }
 }

@@ -10,16 +10,18 @@ pub(super) struct Told<T> {
     text: Box<[u8]>,
     len: usize,
     said: Option<T>,
+    is_same: bool,
 }
 
 impl<T: Copy> Told<T> {
     pub(super) fn new() -> Self {
-        Self { text: vec![0; KEPT_LEN_MAX].into_boxed_slice(), len: 0, said: None }
+        Self { text: vec![0; KEPT_LEN_MAX].into_boxed_slice(), len: 0, said: None, is_same: false }
     }
 
     /// What `text` says, by `parse` if it is another one than the last.
     pub(super) fn by(&mut self, text: &[u8], parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        if self.len > 0 && self.text.get(..self.len) == Some(text) {
+        self.is_same = self.len > 0 && self.text.get(..self.len) == Some(text);
+        if self.is_same {
             return self.said;
         }
         self.said = parse(text);
@@ -29,6 +31,16 @@ impl<T: Copy> Told<T> {
             self.len = text.len();
         }
         self.said
+    }
+
+    /// What the last text said.
+    pub(super) fn said(&self) -> Option<T> {
+        self.said
+    }
+
+    /// Whether the last text was the one before.
+    pub(super) fn is_same(&self) -> bool {
+        self.is_same
     }
 }
 

@@ -151,10 +151,11 @@ impl Follow {
         self.tail = Mark::take(&self.file, at, len);
     }
 
-    /// Looks once: what it grew by, and whether it is still the file at its path.
+    /// Looks once: what it grew by, and, `at_path` or if there was doubt, whether it is still the file
+    /// at its path.
     pub(super) fn look(
         &mut self,
-        buffer: &mut [u8],
+        (buffer, at_path): (&mut [u8], bool),
         own: &mut Counts,
         listener: &mut dyn Listener,
     ) {
@@ -165,14 +166,16 @@ impl Follow {
                 self.read(now.len(), buffer, own, listener);
             }
         }
-        match fs::symlink_metadata(&self.path) {
-            Ok(there) if identity(&there) == self.identity => {
-                self.leaving = false;
-                self.missing = 0;
+        if at_path || self.leaving || self.missing > 0 {
+            match fs::symlink_metadata(&self.path) {
+                Ok(there) if identity(&there) == self.identity => {
+                    self.leaving = false;
+                    self.missing = 0;
+                }
+                Ok(_) if !self.leaving => self.leaving = true,
+                Ok(_) => self.replace(buffer, own, listener),
+                Err(_) => self.missing += 1,
             }
-            Ok(_) if !self.leaving => self.leaving = true,
-            Ok(_) => self.replace(buffer, own, listener),
-            Err(_) => self.missing += 1,
         }
         listener.source(self.path.as_os_str().as_bytes(), self.counts);
     }

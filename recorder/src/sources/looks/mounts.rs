@@ -51,7 +51,13 @@ pub(in super::super) struct Mounts {
 impl Mounts {
     pub(in super::super) fn new(layout: &Layout, proc_root: &Path, stale: u32) -> (Self, Posted) {
         let (page, posted) = page("file systems", layout, EntityKind::FS, SERIES, stale);
-        (Self { table: ProcFile::open(&proc_root.join("self/mountinfo")), page }, posted)
+        (
+            Self {
+                table: ProcFile::open_with_long_records(&proc_root.join("self/mountinfo")),
+                page,
+            },
+            posted,
+        )
     }
 }
 
