@@ -17,6 +17,10 @@ use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::create::create;
 use flightrec_recorder::disk::{Disk, FileDisk};
 use flightrec_recorder::journal::{Counts, Journal, Listener};
+use flightrec_recorder::limits::Limits;
+use flightrec_recorder::limits::ration::Ration;
+use flightrec_recorder::limits::turns::{EACH_OF, EACH_OF_SLOW, Turn, Turns};
+use flightrec_recorder::limits::voice;
 use flightrec_recorder::logs::{Logs, Places};
 use flightrec_recorder::marks::Inbox;
 use flightrec_recorder::pstore::LastWords;
@@ -225,12 +229,19 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     let layout = Layout::new(MACHINE, RANKS);
     let (mut sources, mut discovery) = sources::all(&layout, Roots::real(), 10_000_000);
     let (sender, reports) = report::channel();
-    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), 10_000_000, sender);
+    let (mut census, own, cmdlines) = Census::new(&layout, Roots::real(), 10_000_000, sender);
     sources.extend(own);
     discovery.add(Box::new(cmdlines));
     discovery.add(census.questions(Path::new("/")));
     let column = layout.machine_column(52).unwrap();
     sources.push(Box::new(Scare { column, samples: 0 }));
+    // Now and then a look has to wait, and a line is said.
+    let turns = Arc::new(Turns::default());
+    let turn = |each_of| Turn::of(Arc::clone(&turns), each_of);
+    let (lines, mouth) = voice::channel();
+    census.take_turns(turn(EACH_OF));
+    discovery.take_turns(turn(EACH_OF_SLOW));
+    discovery.add_first(Box::new(mouth));
     // It looks for disks and marks, in a folder where there are none, more often than in a service.
     let (inbox, marks) = Inbox::open(&folder.path().join("marks")).unwrap();
     let slow = slow::start(discovery, Some(inbox), Duration::from_millis(20)).unwrap();
@@ -238,8 +249,9 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     // Logs: the kernel's own, where it may be read, and one in which there is a storm.
     let storm = Storm::start(&folder.path().join("syslog"));
     let places = Places { var_log: folder.path(), ..Places::real() };
-    let (logs, heard) = Logs::new(&layout, places, 10_000_000, Messages::Redacted, &clock);
+    let (mut logs, heard) = Logs::new(&layout, places, 10_000_000, Messages::Redacted, &clock);
     sources.extend(heard.sources);
+    logs.take_turns(turn(EACH_OF));
     let logs = logs.start(Duration::from_millis(20)).unwrap();
     let sampler = Sampler::new(layout, sources, 5, clock.clone());
     let compressor = StaticCompressor::new().unwrap();
@@ -256,9 +268,12 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
         complaints: Vec::new(),
         copied: false,
         last_words: LastWords::default(),
+        limits: Limits { cpu_max: 10, ..Limits::default() },
+        ration: Ration::new(60, 0),
     };
     let recorder = Recorder::new(plan, clock, sampler, writer, compressor);
     let recorder = recorder.with_marks(Some(marks)).with_reports(reports).with_words(heard.words);
+    let recorder = recorder.with_limits(Arc::clone(&turns), lines);
     let ended = recorder.run(|_| 3).unwrap();
     drop((slow, census, logs));
     assert!(storm.end() > 1000, "there was no storm: nothing was shown");
@@ -266,6 +281,7 @@ fn the_steady_state_allocates_nothing_even_in_a_seal_an_alert_and_a_failed_sync(
     assert!(ended.samples > 300, "{ended:?}");
     assert!(failed.load(Ordering::Relaxed) >= 2, "no sync failed: nothing was shown");
     assert!(history_writes.load(Ordering::Relaxed) >= 1, "nothing was sealed: nothing was shown");
+    assert!(turns.skipped() > 0, "no look had to wait: nothing was shown");
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
 }
 

@@ -14,6 +14,7 @@ mod full_disk;
 mod guarantees;
 mod handover;
 mod journal;
+mod limits;
 mod logs;
 mod long_life;
 mod manager;

@@ -13,6 +13,8 @@ use std::time::Duration;
 use flightrec_format::entity::EntityKind;
 use flightrec_recorder::clock::{Clock, Signal, SystemClock};
 use flightrec_recorder::disk::Disk;
+use flightrec_recorder::limits::Limits;
+use flightrec_recorder::limits::ration::Ration;
 use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
@@ -156,6 +158,8 @@ pub(crate) fn record_sources(
         complaints: Vec::new(),
         copied: false,
         last_words: LastWords::default(),
+        limits: Limits::default(),
+        ration: Ration::new(60, 0),
     };
     let compressor = StaticCompressor::new().unwrap();
     let recorder = Recorder::new(plan, clock.clone(), sampler, writer.unwrap(), compressor);

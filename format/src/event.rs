@@ -88,6 +88,8 @@ events! {
     UNIT_RESTART = 26, "unit_restart", ["count"], false;
     /// The kernel killed a process of a unit for its memory.
     UNIT_OOM = 27, "unit_oom", ["count"], true;
+    /// The recorder has reached one of its own limits, or is below it again.
+    LIMIT = 28, "limit", ["reached", "used", "most"], false;
 }
 
 impl EventKind {

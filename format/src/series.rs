@@ -227,6 +227,13 @@ pub const CATALOGUE: &[Series] = &[
     series(294, "processes.total", "processes", Gauge, Times(1), E::MACHINE),
     series(295, "processes.short_lived", "tasks", Counter, Times(1), E::MACHINE),
     series(296, "processes.round_ms", "ms", Gauge, Times(1), E::MACHINE),
+    series(297, "recorder.locked_bytes", "bytes", Gauge, Times(4_096), E::MACHINE),
+    series(298, "recorder.threads", "threads", Gauge, Times(1), E::MACHINE),
+    series(299, "recorder.budget_bytes", "bytes", Gauge, Times(1_024), E::MACHINE),
+    series(300, "recorder.log_lines", "lines", Counter, Times(1), E::MACHINE),
+    series(301, "recorder.log_lines_unsaid", "lines", Counter, Times(1), E::MACHINE),
+    series(302, "recorder.looks_put_off", "looks", Counter, Times(1), E::MACHINE),
+    series(303, "recorder.limits", "bits", Gauge, Times(1), E::MACHINE),
 ];
 
 #[cfg(test)]

@@ -24,6 +24,10 @@ use crate::views::text::escape;
 use crate::wear::Below;
 use crate::zone;
 
+pub mod limits;
+
+use limits::Limits;
+
 /// What a run of the recorder has come to.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -56,8 +60,8 @@ pub struct Status {
     pub ours_per_day: Option<u64>,
     /// Bytes a day that reach the device, the file system's share included: estimated.
     pub device_per_day: Option<u64>,
-    /// Level of the write budget, percent.
-    pub budget_percent: Option<u64>,
+    /// What the recorder allows itself, and what it uses of that.
+    pub limits: Limits,
     /// Readings of the recorder about itself: name, value.
     pub own: Vec<(&'static str, u64)>,
     /// Sources that stopped answering in the newest run, and why.
@@ -105,10 +109,9 @@ impl Lost {
     }
 }
 
-/// What the budget holds when full, KiB (design: 350 MB).
-const BUDGET_KIB: u64 = 350_000_000 / 1024;
 const DAY_S: u64 = 86_400;
 const DAY_NS: u64 = DAY_S * 1_000_000_000;
+const MINUTE_NS: u64 = 60_000_000_000;
 /// A commit that is due is given so much time to land before it is called overdue, s.
 const GRACE_S: u64 = 2;
 /// Slots of the newest run's history that are searched for sources that were lost: three hours of
@@ -178,6 +181,9 @@ impl Status {
             let extra = below.extra_per_day(rates.commits_per_day?)?;
             Some(rates.bytes_per_day?.saturating_add(extra))
         });
+        let minute = MINUTE_NS / last.interval_ns.max(1);
+        let from = last.tick.saturating_sub(minute);
+        let minute_before = timeline.first_in_run((boot, run), from, |_| true);
         let process = process(timeline).filter(|_| running);
         let age_s = process.as_ref().map_or(u64::MAX, |process| process.age_s);
         Some(Self {
@@ -195,7 +201,7 @@ impl Status {
             measured_s: rates.measured_s,
             ours_per_day: rates.bytes_per_day,
             device_per_day: device,
-            budget_percent: last.budget_kib().map(|kib| u64::from(kib) * 100 / BUDGET_KIB),
+            limits: Limits::of(facts.as_ref(), &last, minute_before.as_ref()),
             own: OWN
                 .iter()
                 .filter_map(|(series, name)| {
@@ -229,7 +235,7 @@ impl Status {
                 self.device_per_day.map(|device| format!(", {} on the device", mb(device)));
             parts.push(format!("{} MB/day ours{}", mb(ours), device.unwrap_or_default()));
         }
-        if let Some(percent) = self.budget_percent {
+        if let Some(percent) = self.limits.budget_percent() {
             parts.push(format!("budget {percent} %"));
         }
         parts.join("; ") + "."
@@ -255,7 +261,7 @@ impl Status {
             ("measured_s", Some(self.measured_s)),
             ("ours_bytes_per_day", self.ours_per_day),
             ("device_bytes_per_day", self.device_per_day),
-            ("budget_percent", self.budget_percent),
+            ("budget_percent", self.limits.budget_percent()),
         ] {
             let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
             put!(&mut out, ",\"{name}\":{value}");
@@ -282,6 +288,7 @@ impl Status {
                 process.oom_score_adj
             );
         }
+        self.limits.put_json(&mut out);
         let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());
         texts(&mut out, "missing", self.of_fact("missing"));
         texts(&mut out, "absent", self.of_fact("absent").flat_map(|text| text.split(", ")));

@@ -16,6 +16,7 @@ use std::time::Duration;
 use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
+use crate::limits::turns::Turn;
 use crate::periodic::Periodic;
 use crate::report::Report;
 use crate::restart::{Answers, Book};
@@ -74,6 +75,7 @@ pub struct Census {
     restarts: Arc<Book>,
     machine: Page,
     sums: Page,
+    turn: Option<Turn>,
 }
 
 impl Census {
@@ -105,6 +107,7 @@ impl Census {
             restarts: Book::new(),
             machine,
             sums,
+            turn: None,
         };
         // What a cgroup says itself is read after the sums, and takes their place.
         let sources: Vec<Box<dyn Source + Send>> = vec![
@@ -122,9 +125,18 @@ impl Census {
         Box::new(Answers::new(Arc::clone(&self.restarts), root))
     }
 
+    /// Looks only when its turn comes.
+    pub fn take_turns(&mut self, turn: Turn) {
+        self.turn = Some(turn);
+    }
+
     /// Starts the thread, which looks at once and then in each `period`.
     pub fn start(mut self, clock: Arc<dyn Clock>, period: Duration) -> std::io::Result<Periodic> {
-        Periodic::start("census", STACK_SIZE, period, move || self.look(clock.boottime_ns()))
+        Periodic::start("census", STACK_SIZE, period, move || {
+            if self.turn.as_mut().is_none_or(Turn::comes) {
+                self.look(clock.boottime_ns());
+            }
+        })
     }
 
     /// Looks once.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::limits::Limits;
 use crate::units::{duration_ns, show_duration, show_size, size_bytes};
 use crate::words::Messages;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub nice: i32,
     /// Whether to lock the recorder into memory.
     pub lock_memory: bool,
+    /// What the recorder allows itself.
+    pub limits: Limits,
 }
 
 impl Default for Config {
@@ -53,6 +56,7 @@ impl Default for Config {
             size_bytes: 64 << 20,
             nice: -20,
             lock_memory: true,
+            limits: Limits::default(),
         }
     }
 }
@@ -60,7 +64,7 @@ impl Default for Config {
 /// As a file that says everything: what holds, for somebody who asks.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        KEYS.iter().try_for_each(|key| writeln!(f, "{} = {}", key.name, (key.show)(self)))
+        keys().try_for_each(|key| writeln!(f, "{} = {}", key.name, (key.show)(self)))
     }
 }
 
@@ -96,6 +100,13 @@ struct Key {
     allowed: &'static str,
     show: fn(&Config) -> String,
     set: fn(&mut Config, toml::Spanned<DeValue<'_>>) -> Result<(), String>,
+}
+
+mod limits;
+
+/// All keys, in their order.
+fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(limits::KEYS)
 }
 
 const MS: u64 = 1_000_000;
@@ -207,8 +218,9 @@ const KEYS: &[Key] = &[
 ];
 
 /// Part of every complaint about a key that we do not have.
-const KNOWN: &str =
-    "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory";
+const KNOWN: &str = "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, \
+     write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, \
+     log_lines_max";
 
 impl Config {
     /// Reads the file for somebody who wants to know every mistake in it.
@@ -237,7 +249,7 @@ impl Config {
         for (name, value) in table.into_inner() {
             let line = line_of(text, name.span().start);
             let name = name.into_inner();
-            let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            let Some(key) = keys().find(|key| key.name == name) else {
                 complaints.push(Complaint {
                     line,
                     key: name.into_owned(),

@@ -22,6 +22,7 @@ pub mod frames;
 pub mod holder;
 pub mod journal;
 pub mod kmsg;
+pub mod limits;
 pub mod logs;
 pub mod mailbox;
 pub mod marks;

@@ -17,6 +17,7 @@ use flightrec_format::entity::EntityKind;
 
 use crate::clock::Clock;
 use crate::kmsg::Kmsg;
+use crate::limits::turns::Turn;
 use crate::periodic::Periodic;
 use crate::sample::{Layout, SeriesNumber};
 use crate::sources::{Page, Source, page};
@@ -72,6 +73,9 @@ pub struct Logs {
     kernel_page: Page,
     slow: Vec<Box<dyn Log>>,
     ear: Ear,
+    turn: Option<Turn>,
+    /// Threads that may be started.
+    threads: [bool; 2],
 }
 
 /// The sampler's side of them: rates, and words.
@@ -101,7 +105,8 @@ impl Logs {
         let ear = Ear::new((rates_page, seat_count), messages, to, Arc::clone(clock));
         let kmsg = Kmsg::open(places.dev);
         let texts = TextLogs::new(places.var_log, Arc::clone(clock));
-        let own = Self { kmsg, kernel_page, slow: vec![Box::new(texts)], ear };
+        let (turn, threads) = (None, [true; 2]);
+        let own = Self { kmsg, kernel_page, slow: vec![Box::new(texts)], ear, turn, threads };
         (own, Heard { sources: vec![Box::new(rates), Box::new(kernel)], words })
     }
 
@@ -110,11 +115,23 @@ impl Logs {
         self.slow.push(log);
     }
 
+    /// Looks at logs that may hang only when their turn comes, and lets them go when memory is short. The
+    /// kernel's messages wait for nobody.
+    pub fn take_turns(&mut self, turn: Turn) {
+        self.turn = Some(turn);
+    }
+
+    /// Starts only these threads: that of the kernel's messages, that of all other logs.
+    pub fn only(&mut self, kernel: bool, others: bool) {
+        self.threads = [kernel, others];
+    }
+
     /// Starts the threads. Logs are looked at once in a `period`; the kernel's as soon as it says
     /// something, but no more often.
     pub fn start(self, period: Duration) -> std::io::Result<Threads> {
-        let Self { mut kmsg, mut kernel_page, mut slow, ear } = self;
-        let is_open = kmsg.is_open();
+        let Self { mut kmsg, mut kernel_page, mut slow, ear, mut turn, threads } = self;
+        let [wants_kernel, wants_others] = threads;
+        let has_kernel = wants_kernel && kmsg.is_open();
         let mut of_kernel = ear.clone();
         let start_kernel = || {
             let mut longest = Duration::ZERO;
@@ -128,22 +145,31 @@ impl Logs {
                 kernel_page.post();
             })
         };
-        let kernel = is_open.then(start_kernel).transpose()?;
+        let kernel = has_kernel.then(start_kernel).transpose()?;
         let mut of_slow = ear;
-        let slow = Periodic::start("logs", STACK_SIZE, period, move || {
+        let look_at_others = move || {
+            if turn.as_ref().is_some_and(Turn::is_shed) {
+                slow = Vec::new();
+            }
+            if turn.as_mut().is_some_and(|turn| !turn.comes()) {
+                return;
+            }
             for log in &mut slow {
                 log.look(&mut of_slow);
                 of_slow.post();
             }
-        })?;
-        Ok(Threads { _both: (kernel, slow) })
+        };
+        let slow = wants_others
+            .then(|| Periodic::start("logs", STACK_SIZE, period, look_at_others))
+            .transpose()?;
+        Ok(Threads { _both: [kernel, slow] })
     }
 }
 
 /// The threads; they end when this is dropped, and nobody waits for that.
 #[derive(Debug)]
 pub struct Threads {
-    _both: (Option<Periodic>, Periodic),
+    _both: [Option<Periodic>; 2],
 }
 
 #[cfg(test)]

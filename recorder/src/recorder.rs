@@ -10,11 +10,13 @@ use bincode::{Decode, Encode};
 use flightrec_format::event::{EventKind, stop_reason};
 
 use crate::alert::Alert;
-use crate::budget::{Budget, CAPACITY_BYTES};
+use crate::budget::Budget;
 use crate::clock::{Clock, Signal};
 use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
+use crate::limits::Limits;
+use crate::limits::ration::Ration;
 use crate::marks::Mark;
 use crate::pstore::LastWords;
 use crate::report::Report;
@@ -23,7 +25,10 @@ use crate::sampler::{Pain, Sampler};
 use crate::words::Word;
 use crate::writer::Writer;
 
+mod limiting;
 mod writing;
+
+use limiting::Limiting;
 
 /// How to record, once all is open.
 #[derive(Clone, Debug, Decode, Encode)]
@@ -52,6 +57,10 @@ pub struct Plan {
     pub copied: bool,
     /// What the kernel of an earlier boot left behind as it died.
     pub last_words: LastWords,
+    /// What the recorder allows itself.
+    pub limits: Limits,
+    /// What is left of this hour's lines to the log of the system.
+    pub ration: Ration,
 }
 
 /// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
@@ -70,7 +79,7 @@ pub const COLUMNS_MAX: usize = 2048;
 const REPORTS_PER_TICK: usize = 4;
 
 /// Events that are no reason to commit at once: they come with every cron job, or with a loose cable.
-const QUIET: [EventKind; 7] = [
+const QUIET: [EventKind; 8] = [
     EventKind::UNIT_START,
     EventKind::UNIT_END,
     EventKind::PROCESS,
@@ -78,6 +87,7 @@ const QUIET: [EventKind; 7] = [
     EventKind::UNIT_FAILED,
     EventKind::UNIT_RESTART,
     EventKind::UNIT_OOM,
+    EventKind::LIMIT,
 ];
 
 /// The kernel's errors, and worse: `err` of syslog.
@@ -118,6 +128,7 @@ pub struct Recorder<C> {
     maker: Option<FrameMaker<C>>,
     alert: Alert,
     budget: Budget,
+    limiting: Limiting,
     pain: Pain,
     first_tick: Option<u64>,
     last_tick: Option<u64>,
@@ -151,7 +162,8 @@ impl<C: Compressor> Recorder<C> {
         let layout = sampler.layout();
         let rows = Rows::new(layout, ROW_BYTES, ROW_COUNT);
         let maker = FrameMaker::new(layout, COLUMNS_MAX, compressor);
-        let budget = Budget::new(CAPACITY_BYTES, plan.commit_ns, clock.boottime_ns());
+        let budget = Budget::new(plan.limits.writes, plan.commit_ns, clock.boottime_ns());
+        let limiting = Limiting::new(&plan, layout);
         let commit_interval_ns = plan.commit_ns;
         let settled_ns = clock.boottime_ns().saturating_add(SETTLED_AFTER_NS);
         Self {
@@ -165,6 +177,7 @@ impl<C: Compressor> Recorder<C> {
             maker: Some(maker),
             alert: Alert::default(),
             budget,
+            limiting,
             pain: Pain::default(),
             first_tick: None,
             last_tick: None,
@@ -329,6 +342,7 @@ impl<C: Compressor> Recorder<C> {
             );
         }
         self.tell_words(tick);
+        self.tell_limits(tick);
         if age_ms >= STUCK_MS && !self.told_stuck {
             self.told_stuck = true;
             self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
@@ -409,6 +423,7 @@ impl<C: Compressor> Recorder<C> {
         let offset_ms = at_ns.saturating_sub(due_ns) / 1_000_000;
         let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
         self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
+        self.limiting.voice.tell(at_ns, kind, arguments, text);
         self.commit_now |= !QUIET.contains(&kind);
     }
 

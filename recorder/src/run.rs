@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::disk::FileDisk;
 use crate::error::{Error, reason};
+use crate::limits::ration::{LAST, Leave, Ration};
 use crate::recorder::Plan;
 use crate::sys::{self};
 use crate::{facts, place, pstore};
@@ -52,11 +53,11 @@ const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// Records until told to end.
 pub fn run(options: &RunOptions) -> Result<(), Error> {
     let service = std::env::var_os("NOTIFY_SOCKET").is_some();
-    let (config, complaints) = configure(options, service)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (config, complaints, mut ration) = configure(options, service, &*clock)?;
     // First of all: a signal from now on waits until it is asked for, in every thread.
     sys::block_signals()
         .map_err(|error| Error::new(format!("cannot block signals: {error}"), ""))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = facts::identity(Path::new("/"));
     let opened = if service {
         // Before the first write: nobody shall wait for a slow card.
@@ -70,11 +71,13 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
     if let Err(why) = small {
         missing.push(format!("small program: {why}"));
     }
+    missing.extend(config.limits.missing_threads());
     if !service {
-        tell(&missing);
+        tell(&missing, &mut ration, &*clock);
     }
+    let said = (complaints, missing, ration);
     let task = Task {
-        plan: plan(&config, options, opened.copied, complaints, &missing, &*clock)?,
+        plan: plan(&config, options, opened.copied, said, &*clock)?,
         recording: config.recording.clone(),
         ack_log: options.ack_log.clone(),
         messages: config.messages,
@@ -84,7 +87,7 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
     if let Ok(program) = small {
         // It comes back only if it was not possible: then this program does it, and takes more.
         let error = hand_over(&program, &task, opened.disk.file(), &opened.superblock);
-        tell(&[format!("cannot become the smaller program: {error}")]);
+        say(&format!("cannot become the smaller program: {error}"));
     }
     finish(task, opened.disk, opened.superblock, clock)
 }
@@ -98,7 +101,7 @@ fn finish(
 ) -> Result<(), Error> {
     let ended = record(task, (disk, superblock), clock)?;
     let durable = if ended.durable { "" } else { " The stop record could not be made durable." };
-    tell(&[format!("{} samples, {} commits.{durable}", ended.samples, ended.commits)]);
+    say(&format!("{} samples, {} commits.{durable}", ended.samples, ended.commits));
     Ok(())
 }
 
@@ -123,8 +126,7 @@ fn plan(
     config: &Config,
     options: &RunOptions,
     copied: bool,
-    complaints: Vec<String>,
-    missing: &[String],
+    (complaints, missing, mut ration): (Vec<String>, Vec<String>, Ration),
     clock: &dyn Clock,
 ) -> Result<Plan, Error> {
     let place = place::inspect(&config.recording).map_err(|error| {
@@ -132,13 +134,14 @@ fn plan(
     })?;
     let cadence = Cadence::of(config, &place);
     let slowed = cadence.slowed;
-    tell(slowed.as_slice());
+    tell(slowed.as_slice(), &mut ration, clock);
     let config = &Config { commit_ns: cadence.commit_ns, ..config.clone() };
     let mut run_facts = facts::gather(config, &place, clock.realtime_ns(), Path::new("/"));
     let pairs = missing.iter().map(|what| ("missing".to_owned(), what.clone()));
     let defaults = complaints.iter().map(|what| ("config_default".to_owned(), what.clone()));
     let slower = slowed.iter().map(|what| ("cadence".to_owned(), what.clone()));
-    run_facts.facts.extend(pairs.chain(defaults).chain(slower));
+    let limits = config.limits.facts().map(|(name, value)| (name.to_owned(), value));
+    run_facts.facts.extend(limits.into_iter().chain(pairs).chain(defaults).chain(slower));
     facts::trim(&mut run_facts);
     let mut encoded = vec![0; FACTS_LEN_MAX];
     let len = run_facts.write(&mut encoded).unwrap_or(0);
@@ -159,6 +162,8 @@ fn plan(
         complaints,
         copied,
         last_words: pstore::last_words(Path::new("/"), clock.boottime_ns(), clock.realtime_ns()),
+        limits: config.limits,
+        ration,
     })
 }
 
@@ -191,10 +196,19 @@ fn notify(state: &str) {
     sent.ok();
 }
 
-/// One line each to the log.
-#[allow(clippy::print_stderr, reason = "state changes of the service, and only they")]
-fn tell(lines: &[String]) {
+/// One line each to the log, as many as may be said.
+fn tell(lines: &[String], ration: &mut Ration, clock: &dyn Clock) {
     for line in lines {
-        eprintln!("flightrecd: {line}");
+        match ration.ask(clock.boottime_ns()) {
+            Leave::Say => say(line),
+            Leave::SayLast => say(LAST),
+            Leave::Silence => {}
+        }
     }
+}
+
+/// One line to the log.
+#[allow(clippy::print_stderr, reason = "state changes of the service, and only they")]
+fn say(line: &str) {
+    eprintln!("flightrecd: {line}");
 }

@@ -19,7 +19,7 @@ mod watched;
 
 use watched::Watched;
 
-/// What the recorder says of itself in each sample (series 4 – 11 and 16 – 18).
+/// What the recorder says of itself in each sample (series 4 – 11, 16 – 18 and 299 – 303).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pain {
     /// Samples taken by this run, this one included.
@@ -44,6 +44,39 @@ pub struct Pain {
     pub dropped_samples: u64,
     /// Grade of alert.
     pub alert: u64,
+    /// What is left of the write budget, KiB, once it is known.
+    pub budget_kib: Option<u64>,
+    /// Lines said to the log of the system, and not said.
+    pub lines: [u64; 2],
+    /// Looks of other threads that waited.
+    pub looks_put_off: u64,
+    /// The limits of its own that are reached, as bits.
+    pub limits: u64,
+}
+
+impl Pain {
+    /// In the stored units, ascending by series.
+    fn stored(&self) -> [Option<u64>; 16] {
+        let [lines, unsaid] = self.lines;
+        [
+            Some(self.samples),
+            Some(self.missed_ticks),
+            Some(self.late_ms),
+            Some(self.commits),
+            Some(self.commit_last_ms),
+            Some(self.commit_worst_ms),
+            Some(self.commit_stuck_ms),
+            Some(self.commit_errors),
+            Some(self.written_bytes / 4096),
+            Some(self.dropped_samples),
+            Some(self.alert),
+            self.budget_kib,
+            Some(lines),
+            Some(unsaid),
+            Some(self.looks_put_off),
+            Some(self.limits),
+        ]
+    }
 }
 
 /// Something that a sample showed.
@@ -111,7 +144,7 @@ struct Before {
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     clocks: [usize; 3],
-    pain: [usize; 11],
+    pain: [usize; 16],
     vitals: [usize; 8],
 }
 
@@ -120,7 +153,7 @@ impl Columns {
         let column = |series: SeriesNumber| layout.machine_column(series).unwrap_or(usize::MAX);
         Self {
             clocks: [1, 2, 3].map(column),
-            pain: [4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18].map(column),
+            pain: [4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 299, 300, 301, 302, 303].map(column),
             vitals: [24, 34, 50, 52, 102, 103, 108, 109].map(column),
         }
     }
@@ -202,20 +235,10 @@ impl Sampler {
             *lost = outcome.is_err();
         }
         let offset_ms = self.read_clocks();
-        for (column, value) in self.columns.pain.into_iter().zip([
-            pain.samples,
-            pain.missed_ticks,
-            pain.late_ms,
-            pain.commits,
-            pain.commit_last_ms,
-            pain.commit_worst_ms,
-            pain.commit_stuck_ms,
-            pain.commit_errors,
-            pain.written_bytes / 4096,
-            pain.dropped_samples,
-            pain.alert,
-        ]) {
-            self.sample.set(column, value);
+        for (column, value) in self.columns.pain.into_iter().zip(pain.stored()) {
+            if let Some(value) = value {
+                self.sample.set(column, value);
+            }
         }
         self.compare(boottime_ns, offset_ms, pain);
         let Self { watched, sample, notices, .. } = self;

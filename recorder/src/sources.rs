@@ -6,7 +6,7 @@
 //!
 //! | source | reads | series |
 //! |--------|-------|--------|
-//! | [`Own`] | itself | 12 – 15 |
+//! | [`Own`] | itself | 12 – 15, 297, 298 |
 //! | [`Stat`] | `/proc/stat` | 20 – 34 |
 //! | [`Loadavg`] | `/proc/loadavg` | 36 – 39 |
 //! | [`Meminfo`], [`Vmstat`] | `/proc/meminfo`, `/proc/vmstat` | 50 – 112 |
@@ -72,6 +72,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use flightrec_format::entity::EntityKind;
 
+use crate::limits::turns::Turn;
 use crate::sample::{Layout, Rank, Sample, SeriesNumber};
 
 /// Something that fills its columns of a sample.
@@ -93,7 +94,7 @@ pub const MACHINE: &[SeriesNumber] = &[
     100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112,
     120, 121, 122, 123, 124, 125,
     263, 264, 265, 266, 267, 268, 269, 270, 276, 277, 278, 279, 287, 288, 289, 293,
-    294, 295, 296,
+    294, 295, 296, 297, 298, 299, 300, 301, 302, 303,
 ];
 
 /// The entities that are recorded today. Boards have one or two disks and interfaces; eight leave
@@ -190,7 +191,7 @@ pub fn all(
         Box::new(storage),
         Box::new(mounts),
     ];
-    (sources, Lookout { looks, rounds })
+    (sources, Lookout { looks, rounds, turn: None })
 }
 
 /// Readings of the slow thread that are older than this are left out.
@@ -205,6 +206,7 @@ pub(crate) fn stale_reads(interval_ns: u64) -> u32 {
 pub struct Lookout {
     looks: Vec<Box<dyn Look>>,
     rounds: Arc<AtomicU32>,
+    turn: Option<Turn>,
 }
 
 impl std::fmt::Debug for Lookout {
@@ -219,8 +221,21 @@ impl Lookout {
         self.looks.push(look);
     }
 
-    /// Looks at everything once. May block.
+    /// One more, in front of all others: what hangs does not keep it waiting.
+    pub fn add_first(&mut self, look: Box<dyn Look>) {
+        self.looks.insert(0, look);
+    }
+
+    /// Looks only when its turn comes.
+    pub fn take_turns(&mut self, turn: Turn) {
+        self.turn = Some(turn);
+    }
+
+    /// Looks at everything once, if it need not wait. May block.
     pub fn look(&mut self) {
+        if self.turn.as_mut().is_some_and(|turn| !turn.comes()) {
+            return;
+        }
         for look in &mut self.looks {
             look.look();
         }

@@ -32,7 +32,7 @@ const NARROW_RANKS: &[Rank] =
     &[Rank { kind: EntityKind::DISK, slots: 1, series: &[140, 141, 144] }];
 
 /// Series that the recorder says of itself and of the clocks.
-const OWN: std::ops::RangeInclusive<SeriesNumber> = 1..=18;
+const OWN: [std::ops::RangeInclusive<SeriesNumber>; 2] = [1..=18, 297..=303];
 
 impl Width {
     /// Its layout.
@@ -84,7 +84,9 @@ impl FakeKernel {
     #[must_use]
     pub fn new(run: &Run, layout: &Layout, clock: Arc<SimClock>, told: MadeList) -> Self {
         let all = layout.slots().iter().flat_map(|slot| slot.series.iter().copied());
-        let series = all.map(|series| if OWN.contains(&series) { 0 } else { series }).collect();
+        let series = all
+            .map(|series| if OWN.iter().any(|own| own.contains(&series)) { 0 } else { series })
+            .collect();
         let disk_slot = layout.slots_of(EntityKind::DISK).start;
         let disk = layout.slots()[disk_slot];
         let end = disk.first_column + disk.series.len();

@@ -8,6 +8,7 @@
 )]
 
 pub mod apart;
+pub mod appetite;
 pub mod bad_file;
 pub mod broken;
 pub mod cut;

@@ -13,6 +13,8 @@ use flightrec_format::superblock::{Geometry, Superblock};
 use flightrec_recorder::clock::{Clock, Signal};
 use flightrec_recorder::disk::Disk;
 use flightrec_recorder::frames::Compressor;
+use flightrec_recorder::limits::Limits;
+use flightrec_recorder::limits::ration::Ration;
 use flightrec_recorder::pstore::LastWords;
 use flightrec_recorder::recorder::{Ended, Plan, Recorder};
 use flightrec_recorder::resume::{Starter, find_superblock};
@@ -23,6 +25,7 @@ use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::words::{Text, Word, short_name};
 use flightrec_recorder::writer::{Opener, Writer};
 
+use crate::appetite::{Appetite, Eater};
 use crate::image::Image;
 use crate::kernel::{FakeKernel, Made, MadeList, Width};
 use crate::noise::Noise;
@@ -67,6 +70,10 @@ pub struct Run {
     pub talkative: bool,
     /// Which readings there are.
     pub width: Width,
+    /// What the recorder allows itself.
+    pub limits: Limits,
+    /// What the recorder itself uses, second by second.
+    pub appetite: Option<Appetite>,
     /// Whether every reading is kept for comparison, or `cpu.user` alone.
     pub compare_readings: bool,
 }
@@ -89,6 +96,8 @@ impl Run {
             kernel_errors_ns: Vec::new(),
             talkative: false,
             width: Width::Whole,
+            limits: Limits::default(),
+            appetite: None,
             compare_readings: false,
         }
     }
@@ -138,6 +147,8 @@ pub struct Tale {
     pub acks: Vec<Ack>,
     /// How it ended, as the recorder saw it.
     pub ended: Option<Ended>,
+    /// Lines to the log of the system, if it has an appetite.
+    pub said: Vec<String>,
 }
 
 impl Tale {
@@ -221,6 +232,7 @@ pub fn record_through<C: Compressor>(
         made: Vec::new(),
         acks: Vec::new(),
         ended: None,
+        said: Vec::new(),
     };
     let Ok(writer) = Writer::here(opener, starter, clocks, Some(ack_log)) else { return tale };
     let made = MadeList::default();
@@ -234,6 +246,12 @@ pub fn record_through<C: Compressor>(
     if !run.kernel_errors_ns.is_empty() {
         sources.push(Box::new(BadDriver(run.kernel_errors_ns.clone(), clock.clone(), to)));
     }
+    let said = Arc::default();
+    let eater = run.appetite.map(|appetite| {
+        let (eater, turns, lines) = Eater::new(appetite, &layout, clock.clone(), &said);
+        sources.push(Box::new(eater));
+        (turns, lines)
+    });
     let sampler = Sampler::new(layout, sources, run.precision, clock.clone());
     let plan = Plan {
         interval_ns: run.interval_ns,
@@ -249,11 +267,17 @@ pub fn record_through<C: Compressor>(
         complaints: Vec::new(),
         copied: false,
         last_words: run.last_words.clone(),
+        limits: run.limits,
+        ration: Ration::new(run.limits.log_lines_max, begun_ns),
     };
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     let here: Arc<dyn Clock> = clock.clone();
-    let recorder = Recorder::new(plan, here, sampler, writer, compressor).with_words(words);
+    let mut recorder = Recorder::new(plan, here, sampler, writer, compressor).with_words(words);
+    if let Some((turns, lines)) = eater {
+        recorder = recorder.with_limits(turns, lines);
+    }
     tale.ended = recorder.run(move |_| reason).ok();
+    tale.said = std::mem::take(&mut *said.lock().expect("nobody panics while holding it"));
     let cut = run.end == End::Cut;
     tale.ended_ns = if cut { end_ns } else { clock.boottime_ns() };
     let in_time = |at_ns: u64| !cut || at_ns <= end_ns;
@@ -350,7 +374,7 @@ fn round_changes(made: &mut [Made], bits: u32) {
 }
 
 fn facts_of(run: &Run) -> Vec<u8> {
-    let facts = RunFacts {
+    let mut facts = RunFacts {
         version: 1,
         interval_ns: run.interval_ns,
         commit_ns: run.commit_ns,
@@ -363,6 +387,10 @@ fn facts_of(run: &Run) -> Vec<u8> {
         ],
         ..RunFacts::default()
     };
+    if run.limits != Limits::default() {
+        let limits = run.limits.facts().map(|(name, value)| (name.to_owned(), value));
+        facts.facts.extend(limits);
+    }
     let mut encoded = vec![0; 3072];
     let len = facts.write(&mut encoded).expect("short facts");
     encoded.truncate(len);

@@ -52,6 +52,9 @@ pub fn line(told: &EventAt) -> String {
     let arguments: Vec<String> = match (event.kind, event.arguments.as_slice()) {
         (EventKind::ALERT, [from, to]) => vec![format!("{} -> {}", grade(*from), grade(*to))],
         (EventKind::RUN_START | EventKind::STOP, _) => Vec::new(),
+        (EventKind::LIMIT, [reached, ..]) => {
+            vec![if *reached == 1 { "reached" } else { "over" }.to_owned()]
+        }
         (EventKind::PSTORE, [part, parts, ..]) => vec![format!("{part}/{parts}")],
         _ => named_arguments(event).map(|(name, value)| format!("{name} {value}")).collect(),
     };

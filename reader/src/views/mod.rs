@@ -3,6 +3,7 @@
 pub mod boots;
 pub mod events;
 pub mod header;
+pub mod limits;
 pub mod series;
 pub mod status;
 pub mod stress;

@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use crate::status::{Status, days, mb};
+use crate::views::limits;
 use crate::views::text::{WIDTH, escape, wrap};
 use crate::wear::Below;
 
 /// A protection that may be missing, what it is for, and what gives it.
-pub const PROTECTIONS: [(&str, &str, &str); 5] = [
+pub const PROTECTIONS: [(&str, &str, &str); 6] = [
     (
         "lock_memory",
         "a machine out of memory may push the recorder out",
@@ -30,6 +31,7 @@ pub const PROTECTIONS: [(&str, &str, &str); 5] = [
         "CAP_SYS_RESOURCE, and Linux 5.6 or later",
     ),
     ("small program", "it takes more memory", "install flightrecd-core beside flightrecd"),
+    ("threads_max", "what they see is not recorded", "a larger threads_max in /etc/flightrec.toml"),
 ];
 
 /// What a board may lack (run fact `absent`), why, and what would help.
@@ -111,10 +113,7 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
         let device = format!("{device}on the device, {}", below.words());
         tell("written", &format!("{} MB/day ours{of}, {device}", mb(ours)));
     }
-    if let Some(percent) = status.budget_percent {
-        let empty = if percent == 0 { ": used up, commits slow down to calm" } else { "" };
-        tell("budget", &format!("{percent} % of 350 MB beyond calm, 10 MB/day come back{empty}"));
-    }
+    lines.extend(limits::lines(&status.limits, status.size_bytes));
     lines.extend(missing(status));
     lines.push(String::new());
     lines.extend(wrap(&status.sentence(), WIDTH, 2));

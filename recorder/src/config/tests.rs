@@ -14,15 +14,14 @@ fn nothing_given_is_the_default() {
 #[test]
 fn every_key_takes_its_default() {
     let default = Config::default();
-    let text: String = KEYS
-        .iter()
+    let text: String = keys()
         .flat_map(|key| {
             [key.name.to_owned(), " = ".to_owned(), (key.show)(&default), "\n".to_owned()]
         })
         .collect();
     let given = Config { commit_is_given: true, ..default };
     assert_eq!(Config::check(&text), Ok(given));
-    assert_eq!(KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", "), KNOWN);
+    assert_eq!(keys().map(|key| key.name).collect::<Vec<_>>().join(", "), KNOWN);
 }
 
 #[test]
@@ -37,6 +36,33 @@ fn given_values_are_taken() {
     assert_eq!(config.messages, Messages::Hashes);
     assert_eq!(complaints("messages = \"all\"").len(), 1);
     assert_eq!((config.size_bytes, config.recording), (8 << 20, "/dev/mmcblk1p3".into()));
+}
+
+#[test]
+fn every_limit_can_be_given_and_has_bounds_of_its_own() {
+    let text = "write_budget = \"1GB\"\nwrite_budget_daily = \"0MB\"\nwrite_budget_reserve = 50\n\
+        cpu_max = \"0.5%\"\nmemory_max = \"8MiB\"\nthreads_max = 4\nlog_lines_max = 0\n";
+    let limits = Config::check(text).unwrap().limits;
+    let writes = limits.writes;
+    assert_eq!((writes.capacity_bytes, writes.daily_bytes), (1_000_000_000, 0));
+    assert_eq!((writes.reserve_percent, limits.cpu_max), (50, 50));
+    assert_eq!((limits.memory_max_bytes, limits.threads_max), (8 << 20, 4));
+    assert_eq!(limits.log_lines_max, 0);
+    for bad in [
+        "write_budget = \"1kB\"",
+        "write_budget = 350000000",
+        "write_budget_daily = \"2000GB\"",
+        "write_budget_reserve = 101",
+        "write_budget_reserve = -1",
+        "cpu_max = \"0%\"",
+        "cpu_max = \"101%\"",
+        "cpu_max = 2",
+        "memory_max = \"512KiB\"",
+        "threads_max = 1",
+        "log_lines_max = 4294967296",
+    ] {
+        assert_eq!(complaints(bad).len(), 1, "{bad}");
+    }
 }
 
 /// A slow interval takes the commits along; nobody has to know all three.
@@ -57,7 +83,7 @@ fn every_mistake_is_told() {
 line 1: interval: invalid type: integer `5`, expected a string; allowed: \"10ms\" to \"60s\" in whole milliseconds; default: \"1s\"
 line 2: precision: 1 is out of range; allowed: 0 (exact), or 2 to 12 significant bits of a change; default: 0
 line 3: lock_memory: invalid type: string \"yes\", expected a boolean; allowed: true or false; default: true
-line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory
+line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, log_lines_max
 line 5: size: \"64MB\" is not a size such as \"64MiB\" or \"1GiB\"; allowed: \"1MiB\" to \"1024GiB\"; default: \"64MiB\"
 line 6: commit: \"11m\" is out of range; allowed: \"10ms\" to \"10m\", not below interval; default: \"10s\"
 line 7: nice: -21 is out of range; allowed: -20 to 19; default: -20

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{RunOptions, tell};
+use super::{RunOptions, say, tell};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, reason};
+use crate::limits::ration::Ration;
 
 const CONFIG: &str = "/etc/flightrec.toml";
 
@@ -13,7 +15,8 @@ const CONFIG: &str = "/etc/flightrec.toml";
 pub(super) fn configure(
     options: &RunOptions,
     service: bool,
-) -> Result<(Config, Vec<String>), Error> {
+    clock: &dyn Clock,
+) -> Result<(Config, Vec<String>, Ration), Error> {
     let path = options.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -26,7 +29,7 @@ pub(super) fn configure(
             if !service {
                 return Err(Error::new(what, "Name another with --config, or leave it out."));
             }
-            tell(&[format!("{what}; recording with defaults")]);
+            say(&format!("{what}; recording with defaults"));
             String::new()
         }
     };
@@ -41,7 +44,8 @@ pub(super) fn configure(
         (config, Vec::new())
     };
     let complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-    tell(&complaints);
+    let mut ration = Ration::new(config.limits.log_lines_max, clock.boottime_ns());
+    tell(&complaints, &mut ration, clock);
     if let Some(recording) = &options.recording {
         config.recording.clone_from(recording);
     }
@@ -59,5 +63,5 @@ pub(super) fn configure(
         config.commit_is_given = true;
         config.commit_dying_ns = config.commit_dying_ns.min(commit_ns);
     }
-    Ok((config, complaints))
+    Ok((config, complaints, ration))
 }

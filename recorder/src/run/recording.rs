@@ -15,6 +15,8 @@ use crate::clock::{Clock, Signal};
 use crate::disk::{Disk, FileDisk};
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::limits::turns::{EACH_OF, EACH_OF_SLOW, Turn, Turns};
+use crate::limits::voice;
 use crate::logs::journald::Journald;
 use crate::logs::{self, Logs, Places};
 use crate::marks::{self, Inbox};
@@ -49,10 +51,11 @@ pub(super) fn record(
     let writer = Writer::start(opener, starter, clock.clone(), ack_log)
         .map_err(|error| failed("cannot start the writer", &error))?;
     let layout = Layout::new(MACHINE, RANKS);
+    let limits = plan.limits;
     let (mut sources, mut lookout) = sources::all(&layout, Roots::real(), plan.interval_ns);
     let (sender, reports) = report::channel();
     let of_journal = sender.clone();
-    let (census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
+    let (mut census, own, cmdlines) = Census::new(&layout, Roots::real(), plan.interval_ns, sender);
     sources.extend(own);
     if messages == Messages::Redacted {
         lookout.add(Box::new(cmdlines));
@@ -63,17 +66,34 @@ pub(super) fn record(
     let no_thread = |error: &io::Error| failed("cannot start a thread", error);
     let (mut logs, heard) = Logs::new(&layout, Places::real(), plan.interval_ns, messages, &clock);
     sources.extend(heard.sources);
+    let turns = Arc::new(Turns::default());
+    let turn = |each_of| Turn::of(Arc::clone(&turns), each_of);
+    census.take_turns(turn(EACH_OF));
+    logs.take_turns(turn(EACH_OF));
+    logs.only(limits.has_thread("kmsg"), limits.has_thread("logs"));
+    lookout.take_turns(turn(EACH_OF_SLOW));
+    let (lines, mouth) = voice::channel();
+    lookout.add_first(Box::new(mouth));
     let sampler = Sampler::new(layout, sources, u32::from(precision), clock.clone());
     let compressor =
         StaticCompressor::new().map_err(|error| failed("no memory for zstd", &error))?;
     let recorder = Recorder::new(plan, clock.clone(), sampler, writer, compressor);
     let recorder = recorder.with_marks(marks).with_reports(reports).with_words(heard.words);
+    let recorder = recorder.with_limits(Arc::clone(&turns), lines);
     // All that sampler and writer will ever use is there, and stays. What could not be locked was
     // told at the start. The others may wait for memory when there is none, and take it as they
     // need it: 300 processes need less than 4096.
     let is_all = !lock_memory || sys::lock_memory().unwrap_or(true);
-    let slow = slow::start(lookout, inbox, slow::PERIOD).map_err(|error| no_thread(&error))?;
-    let census = census.start(clock.clone(), census::PERIOD).map_err(|error| no_thread(&error))?;
+    let slow = limits
+        .has_thread("slow")
+        .then(|| slow::start(lookout, inbox, slow::PERIOD))
+        .transpose()
+        .map_err(|error| no_thread(&error))?;
+    let census = limits
+        .has_thread("census")
+        .then(|| census.start(clock.clone(), census::PERIOD))
+        .transpose()
+        .map_err(|error| no_thread(&error))?;
     let journal = Journal::new(Path::new(JOURNALS[0]), Path::new(JOURNALS[1]));
     logs.add(Box::new(Journald::new(journal, clock, of_journal)));
     let logs = logs.start(logs::PERIOD).map_err(|error| no_thread(&error))?;
