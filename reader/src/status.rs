@@ -71,6 +71,8 @@ pub struct Lost {
     pub source: String,
     /// What the kernel said, in words; of the journal, what is wrong with which file.
     pub reason: String,
+    /// Whether it did not answer when the run began either.
+    pub from_start: bool,
 }
 
 /// What may be wrong with the journal, by how its reason begins, and what would help.
@@ -86,10 +88,13 @@ impl Lost {
     /// What is lost, in words.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Self { source, reason } = self;
+        let Self { source, reason, from_start } = self;
         let space = if reason.is_empty() { "" } else { ", " };
         if source == "journal" {
             return format!("journal: {reason}; lines and messages of services are missing");
+        }
+        if *from_start {
+            return format!("{source} has not answered since the start{space}{reason}");
         }
         format!("{source} does not answer any more{space}{reason}")
     }
@@ -98,7 +103,11 @@ impl Lost {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         if self.source != "journal" {
-            return "dmesg may tell why";
+            return if self.from_start {
+                "none if this kernel has no such file; else do not hide it from the recorder"
+            } else {
+                "dmesg may tell why"
+            };
         }
         let known = JOURNAL_REMEDIES.iter().find(|(begin, _)| self.reason.starts_with(begin));
         known.map_or("", |(_, remedy)| remedy)
@@ -127,6 +136,8 @@ const OWN: [(u16, &str); 9] = [
     (15, "major_faults"),
     (293, "slow_age_s"),
 ];
+/// Files of the kernel that are there or not by a switch of its own.
+const PRESSURE: &str = "/proc/pressure/";
 const COMMITS: u16 = 7;
 const WRITTEN: u16 = 16;
 
@@ -205,7 +216,20 @@ impl Status {
                 .collect(),
             lost_sources: lost_sources(timeline, (boot, run)),
             facts,
-        })
+        }
+        .without_what_is_absent())
+    }
+
+    /// What the run facts call absent is told there, with a better remedy.
+    fn without_what_is_absent(mut self) -> Self {
+        let has_pressure = !self.absent().any(|name| name == "pressure");
+        self.lost_sources.retain(|lost| has_pressure || !lost.source.starts_with(PRESSURE));
+        self
+    }
+
+    /// What cannot be measured there.
+    pub fn absent(&self) -> impl Iterator<Item = &str> {
+        self.of_fact("absent").flat_map(|text| text.split(", "))
     }
 
     /// What an owner wants to know.
@@ -284,7 +308,7 @@ impl Status {
         }
         let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());
         texts(&mut out, "missing", self.of_fact("missing"));
-        texts(&mut out, "absent", self.of_fact("absent").flat_map(|text| text.split(", ")));
+        texts(&mut out, "absent", self.absent());
         texts(&mut out, "lost_sources", lost);
         out.push_str(",\"sentence\":");
         json::quote(&mut out, &self.sentence());
@@ -386,7 +410,10 @@ fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
     searched.sort_by_key(|frame| frame.first_tick);
     let mut merge = Merge::new(&searched, 0, u64::MAX);
     while merge.next(&mut timeline.recover).is_some() {}
-    for told in merge.events_until(u64::MAX) {
+    let events = merge.events_until(u64::MAX);
+    let start = events.iter().find(|told| told.event.kind == EventKind::RUN_START);
+    let start_tick = start.map(|told| told.event.tick);
+    for told in events {
         // Of the journal it is told what is wrong with which file.
         let text = told.event.text;
         let (source, why) = text.split_once(": ").unwrap_or((&text, ""));
@@ -398,7 +425,8 @@ fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
             let errno = told.event.arguments.first().and_then(|errno| i32::try_from(*errno).ok());
             let error = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
             let reason = if why.is_empty() { error.unwrap_or_default() } else { why.to_owned() };
-            lost.push(Lost { source: source.to_owned(), reason });
+            let from_start = start_tick == Some(told.event.tick);
+            lost.push(Lost { source: source.to_owned(), reason, from_start });
         }
     }
     lost

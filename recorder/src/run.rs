@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::disk::FileDisk;
 use crate::error::{Error, reason};
+use crate::marks::{self, Inbox};
 use crate::recorder::Plan;
 use crate::sys::{self};
 use crate::{facts, place, pstore};
@@ -69,6 +70,10 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
     let small = handover::program();
     if let Err(why) = small {
         missing.push(format!("small program: {why}"));
+    }
+    // Opened again by the program that looks into it.
+    if let Err(error) = Inbox::open(&marks::folder()) {
+        missing.push(format!("marks: {}: {}", marks::folder().display(), reason(&error)));
     }
     if !service {
         tell(&missing);
