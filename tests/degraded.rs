@@ -24,7 +24,7 @@ cp "$1" "$1-core" "$2" /mnt/ && unset NOTIFY_SOCKET
 give() { mount --bind "$1" "$2" || exit 77; }
 "#;
 
-/// What the rest of the script is handed to `sh -c` as, in whatever setting.
+/// Records, and reads what was recorded.
 const RECORD: &str = r#"
 cd /mnt
 ./flightrecd create r.frec --size 1MiB --force >/dev/null 2>&1 || exit 1
@@ -60,7 +60,7 @@ struct Named {
 
 /// Runs the recorder there. The error is why the setting cannot be had here.
 fn record(setting: &Setting, given: &Path) -> Result<Named, String> {
-    let script = format!("{PREPARE}\n{}\nexec {} sh -c \"$RECORD\"", setting.prepare, setting.by);
+    let script = format!("{PREPARE}\n{}\n{} sh -c \"$RECORD\"", setting.prepare, setting.by);
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
         .args(setting.namespaces)
@@ -151,7 +151,8 @@ fn is_log_restricted() -> bool {
 fn another_user_without_any_right() {
     Setting {
         prepare: "chmod 640 /var/log/syslog; unset RUNTIME_DIRECTORY; ulimit -l 64; \
-                  mount -t tmpfs tmpfs /run; mount -t tmpfs -o mode=750 tmpfs /sys/fs/pstore",
+                  mount -t tmpfs -o mode=755 tmpfs /run; \
+                  mount -t tmpfs -o mode=750 tmpfs /sys/fs/pstore || exit 77",
         by: "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all",
         missing: &["priority", "oom_score_adj", "io_flusher", "lock_memory", "marks"],
         absent: if is_log_restricted() {
@@ -218,7 +219,7 @@ fn root_without_sys_ptrace() {
 fn a_proc_that_hides_the_processes_of_others() {
     Setting {
         namespaces: &["--pid", "--fork", "--kill-child"],
-        prepare: "mount -t proc -o hidepid=2 proc /proc || exit 77; exec() { \"$@\"; }",
+        prepare: "mount -t proc -o hidepid=2 proc /proc || exit 77",
         by: "setpriv --bounding-set=-sys_ptrace",
         absent: &[HIDDEN, BYTES, OUTSIDE],
         ..Setting::default()
@@ -301,7 +302,8 @@ fn a_container() {
             mount -t proc proc $root/proc && mount -t sysfs -o ro sysfs $root/sys || exit 77
             for of in null zero urandom; do : >$root/dev/$of; give /dev/$of $root/dev/$of; done
             cp /mnt/flightrec* $root/mnt/; mkdir $root/mnt/run; ulimit -l 64"#,
-        by: "setpriv --bounding-set=-ipc_lock,-sys_resource,-sys_nice,-sys_ptrace,-syslog,-sys_admin \
+        // Process 1 has the rights that all of a container have.
+        by: "exec setpriv --bounding-set=-ipc_lock,-sys_resource,-sys_nice,-sys_ptrace,-syslog,-sys_admin \
              chroot /mnt/root",
         missing: &["priority", "oom_score_adj", "io_flusher", "lock_memory"],
         absent: &[OUTSIDE, "units outside of this container", "memory controller", "journal", "kernel lines"],

@@ -120,7 +120,7 @@ impl TextLogs {
             root: root.to_owned(),
             folders: Vec::new(),
             files: Vec::with_capacity(FILES_MAX),
-            buffer: vec![0; READ_LEN].into_boxed_slice(),
+            buffer: Box::default(),
             own: Counts::default(),
             clock,
             again: false,
@@ -192,6 +192,10 @@ impl Log for TextLogs {
         if self.folders.is_empty() || changed || self.again {
             self.again = changed;
             self.find();
+        }
+        // Taken on the thread that looks, it is locked as it is used.
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; READ_LEN].into_boxed_slice();
         }
         let Self { files, buffer, own, .. } = self;
         files.retain_mut(|file| {
