@@ -110,6 +110,7 @@ impl Logs {
     /// Starts the threads, each of which looks once in a `period`.
     pub fn start(self, period: Duration) -> std::io::Result<Threads> {
         let Self { mut kmsg, mut kernel_page, mut slow, ear } = self;
+        ear.take_memory();
         let mut of_kernel = ear.clone();
         let kernel = Periodic::start("kmsg", STACK_SIZE, period, move || {
             kmsg.look(&mut of_kernel);

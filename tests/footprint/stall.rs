@@ -174,7 +174,7 @@ fn eight_hours_of_a_stuck_disk_take_no_memory() {
         now_ns: AtomicU64::new(100 * SECOND_NS),
         waits: AtomicU64::new(0),
         gate: gate.clone(),
-        resident_kib: Default::default(),
+        resident_kib: [AtomicU64::new(0), AtomicU64::new(0)],
     });
     let gated = GatedDisk(disk, gate.clone());
     let opener: Opener = Box::new(move || {

@@ -57,21 +57,19 @@ impl Unit {
     }
 }
 
-/// All of them; a unit keeps its number as long as it has processes. Memory is taken at start.
-#[derive(Debug)]
+/// All of them; a unit keeps its number as long as it has processes. Memory is taken with the first
+/// process, as that of the table is.
+#[derive(Debug, Default)]
 pub(super) struct Register {
     units: Box<[Option<Unit>]>,
-}
-
-impl Default for Register {
-    fn default() -> Self {
-        Self { units: vec![None; UNITS_MAX].into_boxed_slice() }
-    }
 }
 
 impl Register {
     /// The number of the unit with this cgroup, which is taken in if it is new and has room.
     pub(super) fn number_of(&mut self, path: &[u8]) -> Option<u16> {
+        if self.units.is_empty() {
+            self.units = vec![None; UNITS_MAX].into_boxed_slice();
+        }
         let name = cgroup::unit_name(path);
         if name == EntityName::default() {
             return None;

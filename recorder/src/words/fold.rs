@@ -122,10 +122,15 @@ impl Fold {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            entries: Vec::with_capacity(limits.messages),
+            entries: Vec::new(),
             level: limits.bucket * MINUTE_MS,
             filled_ms: 0,
         }
+    }
+
+    /// Takes all the memory that it will use.
+    pub fn take_memory(&mut self) {
+        self.entries.reserve_exact(self.limits.messages);
     }
 
     /// Takes a message in.
