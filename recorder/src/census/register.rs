@@ -61,14 +61,14 @@ impl Unit {
 /// process, as that of the table is.
 #[derive(Debug, Default)]
 pub(super) struct Register {
-    units: Box<[Option<Unit>]>,
+    units: Vec<Option<Unit>>,
 }
 
 impl Register {
     /// The number of the unit with this cgroup, which is taken in if it is new and has room.
     pub(super) fn number_of(&mut self, path: &[u8]) -> Option<u16> {
-        if self.units.is_empty() {
-            self.units = vec![None; UNITS_MAX].into_boxed_slice();
+        if self.units.capacity() == 0 {
+            self.units.reserve_exact(UNITS_MAX);
         }
         let name = cgroup::unit_name(path);
         if name == EntityName::default() {
@@ -78,7 +78,10 @@ impl Register {
         if let Some(at) = self.units.iter().position(own) {
             return u16::try_from(at).ok();
         }
-        let at = self.units.iter().position(Option::is_none)?;
+        let at = self.units.iter().position(Option::is_none).unwrap_or(self.units.len());
+        if at >= UNITS_MAX {
+            return None;
+        }
         let mut unit = Unit {
             name,
             path: [0; PATH_LEN_MAX],
@@ -94,7 +97,10 @@ impl Register {
             place.copy_from_slice(path);
             unit.path_len = path.len();
         }
-        *self.units.get_mut(at)? = Some(unit);
+        match self.units.get_mut(at) {
+            Some(place) => *place = Some(unit),
+            None => self.units.push(Some(unit)),
+        }
         u16::try_from(at).ok()
     }
 
