@@ -18,6 +18,7 @@ use tempfile::TempDir;
 /// away): the programs lie where anybody may run them, and `/var/log` holds one log that anybody may read.
 const PREPARE: &str = r#"
 mount -t tmpfs -o mode=777 tmpfs /mnt || exit 77
+[ ! -d /sys/fs/pstore ] || mount -t tmpfs tmpfs /sys/fs/pstore
 mount -t tmpfs tmpfs /var/log && : >/var/log/syslog && mkdir -p /var/log/journal || exit 77
 mkdir -p /mnt/run && chmod 777 /mnt/run && export RUNTIME_DIRECTORY=/mnt/run
 cp "$1" "$1-core" "$2" /mnt/ && unset NOTIFY_SOCKET
@@ -89,7 +90,12 @@ fn record(setting: &Setting, given: &Path) -> Result<Named, String> {
     let text: String = lines.map(|line| line.to_owned() + "\n").collect();
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let text = text.replace("\n           ", " ");
-    Ok(Named { missing: names("missing"), absent: names("absent"), lost: names("lost_sources"), text })
+    Ok(Named {
+        missing: names("missing"),
+        absent: names("absent"),
+        lost: names("lost_sources"),
+        text,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -127,7 +133,8 @@ impl Setting {
             text: seen.text.clone(),
         };
         assert_eq!(seen, expected, "{}", seen.text);
-        let lines = |head: &'static str| seen.text.lines().filter(move |line| line.starts_with(head));
+        let lines =
+            |head: &'static str| seen.text.lines().filter(move |line| line.starts_with(head));
         for line in lines("missing ").chain(lines("absent ")).chain(lines("lost ")) {
             assert!(line.contains(" Needs ") || line.contains(" Remedy: "), "no remedy: {line}");
         }
@@ -219,9 +226,15 @@ fn root_without_sys_ptrace() {
 fn a_proc_that_hides_the_processes_of_others() {
     Setting {
         namespaces: &["--pid", "--fork", "--kill-child"],
-        prepare: "mount -t proc -o hidepid=2 proc /proc || exit 77",
-        by: "setpriv --bounding-set=-sys_ptrace",
-        absent: &[HIDDEN, BYTES, OUTSIDE],
+        prepare: "mount -t proc -o hidepid=2 proc /proc || exit 77; ulimit -l 64",
+        // Whose group is root may look all the same.
+        by: "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all",
+        missing: &["priority", "oom_score_adj", "io_flusher", "lock_memory"],
+        absent: if is_log_restricted() {
+            &[HIDDEN, BYTES, OUTSIDE, "kernel lines (CAP_SYSLOG)"]
+        } else {
+            &[HIDDEN, BYTES, OUTSIDE]
+        },
         ..Setting::default()
     }
     .hold();
@@ -240,6 +253,9 @@ fn a_proc_that_shows_processes_and_nothing_else() {
             "/proc/loadavg",
             "/proc/swaps",
             "/proc/sys/fs/file-nr",
+            "/proc/net/dev",
+            "/proc/net/snmp",
+            "/proc/net/sockstat",
         ],
         ..Setting::default()
     }
@@ -293,7 +309,7 @@ fn a_container() {
     Setting {
         namespaces: &["--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--cgroup"],
         prepare: r#"
-            root=/mnt/root; mkdir -p $root/usr $root/proc $root/sys $root/dev $root/tmp $root/mnt $root/etc
+            root=/mnt/root; mkdir $root && mount --bind $root $root; mkdir -p $root/usr $root/proc $root/sys $root/dev $root/tmp $root/mnt $root/etc
             for name in bin sbin lib lib32 lib64; do
                 if [ -L /$name ]; then cp -a /$name $root/$name
                 elif [ -d /$name ]; then mkdir $root/$name && give /$name $root/$name; fi
@@ -396,7 +412,8 @@ fn a_kernel_that_refuses_real_time_to_services() {
     assert!(policies.len() >= 4 && policies.iter().all(|policy| policy == "0"), "{policies:?}");
     let missing = status()["missing"].clone();
     if let Ok(plain) = plain() {
-        let named: Vec<&str> = missing.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let named: Vec<&str> =
+            missing.as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let is_known = |name: &&str| plain.missing.contains(name.split(": ").next().unwrap());
         assert!(named.iter().all(is_known), "{named:?}");
     }

@@ -201,7 +201,8 @@ fn main() {
     let root = PathBuf::from(arguments.get(3).map_or("/", String::as_str));
     let [proc, sys] = ["proc", "sys"].map(|name| root.join(name));
     let mut bench = Bench::new(Roots { proc: &proc, sys: &sys });
-    if let ["only", kind, count, ..] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    if let ["only", kind, count, ..] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
         for _ in 0..count.parse::<u32>().unwrap() {
             bench.once(kind);
         }

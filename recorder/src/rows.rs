@@ -173,10 +173,7 @@ impl Rows {
     /// Bytes of the rows from `row` on: a measure of how large a frame of them will be.
     #[must_use]
     pub fn bytes_from(&self, row: u64) -> usize {
-        (row.max(self.first)..self.next)
-            .filter_map(|row| self.row_ref(row))
-            .map(RowRef::len)
-            .sum()
+        (row.max(self.first)..self.next).filter_map(|row| self.row_ref(row)).map(RowRef::len).sum()
     }
 
     /// Keeps a sample as the newest row. Rows before `keep_from` may be forgotten to make room;

@@ -138,7 +138,8 @@ struct Restless {
 impl Restless {
     fn new(layout: &Layout) -> Self {
         let counters = 50..=112_u16;
-        let columns = counters.filter(|series| ![50, 52, 58, 59, 102, 103, 108, 109].contains(series));
+        let columns =
+            counters.filter(|series| ![50, 52, 58, 59, 102, 103, 108, 109].contains(series));
         let column = |series: SeriesNumber| layout.machine_column(series);
         Self { columns: columns.filter_map(column).collect(), noise: 1 }
     }

@@ -63,8 +63,9 @@ fn processes(root: &Path) -> Option<&'static str> {
     (!can_read(root, "proc/1/stat")).then_some("processes of others (hidepid)")
 }
 
+/// Process 1 may be one that nobody may trace; process 2 is a thread of the kernel, unless it is this one.
 fn bytes_of_processes(root: &Path) -> Option<&'static str> {
-    if can_read(root, "proc/1/io") {
+    if can_read(root, "proc/1/io") || (std::process::id() != 2 && can_read(root, "proc/2/io")) {
         return None;
     }
     // One's own may be read wherever the kernel counts them.
