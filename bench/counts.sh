@@ -12,7 +12,7 @@ for tool in valgrind strace python3; do
     command -v "$tool" >/dev/null || { echo "skipped: there is no $tool"; exit 0; }
 done
 [ "$(uname -m)" = x86_64 ] || { echo "skipped: the limits are those of x86-64"; exit 0; }
-cargo build --release --locked --quiet -p flightrec-recorder --bins --examples
+cargo build --release --locked --quiet -p flightrec-recorder --bins --example bench_sampling --example bench_commit
 release=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/flightrec-bench.XXXXXX")
 pid=
