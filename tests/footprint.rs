@@ -36,6 +36,9 @@ use flightrec_recorder::words::Messages;
 use flightrec_recorder::writer::{Opener, Writer};
 use flightrec_tests::journald::Journald;
 
+#[path = "footprint/stall.rs"]
+mod stall;
+
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 

@@ -6,6 +6,7 @@ mod canary;
 mod carve;
 mod create;
 mod dead_card;
+mod degraded;
 mod doctor;
 mod fixtures;
 mod flight;

@@ -7,7 +7,6 @@
 #[cfg(target_os = "linux")]
 use std::path::Path;
 
-use flightrec_format::event::EventKind;
 use flightrec_format::facts::RunFacts;
 use flightrec_format::place::Area;
 
@@ -15,9 +14,9 @@ use crate::Output;
 use crate::args::{ShortFormat, Status as Wish};
 use crate::export::json;
 use crate::holder::process::Process;
-use crate::merge::{Joined, Merge};
+use crate::merge::Joined;
 use crate::outcome::{Outcome, Trouble};
-use crate::scan::{Depth, Frame, Scan};
+use crate::scan::{Depth, Scan};
 use crate::timeline::{Run, Timeline};
 use crate::views::header::age_bound_s;
 use crate::views::text::escape;
@@ -25,8 +24,10 @@ use crate::wear::Below;
 use crate::zone;
 
 pub mod limits;
+mod lost;
 
 use limits::Limits;
+pub use lost::Lost;
 
 /// What a run of the recorder has come to.
 #[derive(Clone, Debug)]
@@ -68,55 +69,11 @@ pub struct Status {
     pub lost_sources: Vec<Lost>,
 }
 
-/// A source that does not answer any more.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Lost {
-    /// Its name.
-    pub source: String,
-    /// What the kernel said, in words; of the journal, what is wrong with which file.
-    pub reason: String,
-}
-
-/// What may be wrong with the journal, by how its reason begins, and what would help.
-const JOURNAL_REMEDIES: [(&str, &str); 5] = [
-    ("no permission", "run the recorder as root, or with Group=systemd-journal in its unit"),
-    ("unknown flag", "this journald is newer than flightrec: look for a newer flightrec"),
-    ("the disk does not give it", "see dmesg: the card or disk may be failing"),
-    ("too many", "journalctl --vacuum-files=8 leaves fewer"),
-    ("", "journalctl --verify names what is broken, journalctl --rotate begins a new file"),
-];
-
-impl Lost {
-    /// What is lost, in words.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let Self { source, reason } = self;
-        let space = if reason.is_empty() { "" } else { ", " };
-        if source == "journal" {
-            return format!("journal: {reason}; lines and messages of services are missing");
-        }
-        format!("{source} does not answer any more{space}{reason}")
-    }
-
-    /// What would help.
-    #[must_use]
-    pub fn remedy(&self) -> &'static str {
-        if self.source != "journal" {
-            return "dmesg may tell why";
-        }
-        let known = JOURNAL_REMEDIES.iter().find(|(begin, _)| self.reason.starts_with(begin));
-        known.map_or("", |(_, remedy)| remedy)
-    }
-}
-
 const DAY_S: u64 = 86_400;
 const DAY_NS: u64 = DAY_S * 1_000_000_000;
 const MINUTE_NS: u64 = 60_000_000_000;
 /// A commit that is due is given so much time to land before it is called overdue, s.
 const GRACE_S: u64 = 2;
-/// Slots of the newest run's history that are searched for sources that were lost: three hours of
-/// a busy machine. What was lost earlier is told by `dump`, which takes its time.
-const SEARCHED_SLOTS: u64 = 384;
 
 /// The recorder's series that are shown, and their names here.
 const OWN: [(u16, &str); 9] = [
@@ -186,7 +143,7 @@ impl Status {
         let minute_before = timeline.first_in_run((boot, run), from, |_| true);
         let process = process(timeline).filter(|_| running);
         let age_s = process.as_ref().map_or(u64::MAX, |process| process.age_s);
-        Some(Self {
+        let status = Self {
             size_bytes: timeline.recover.recording().len(),
             running,
             process,
@@ -209,9 +166,22 @@ impl Status {
                     Some((*name, last.machine(*series)?.saturating_mul(scale)))
                 })
                 .collect(),
-            lost_sources: lost_sources(timeline, (boot, run)),
+            lost_sources: lost::sources(timeline, (boot, run)),
             facts,
-        })
+        };
+        Some(status.without_what_is_absent())
+    }
+
+    /// What the run facts call absent is told there, with a better remedy.
+    fn without_what_is_absent(mut self) -> Self {
+        let has_pressure = !self.absent().any(|name| name == "pressure");
+        self.lost_sources.retain(|lost| has_pressure || !lost.is_pressure());
+        self
+    }
+
+    /// What cannot be measured there.
+    pub fn absent(&self) -> impl Iterator<Item = &str> {
+        self.of_fact("absent").flat_map(|text| text.split(", "))
     }
 
     /// What an owner wants to know.
@@ -291,7 +261,7 @@ impl Status {
         self.limits.put_json(&mut out);
         let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());
         texts(&mut out, "missing", self.of_fact("missing"));
-        texts(&mut out, "absent", self.of_fact("absent").flat_map(|text| text.split(", ")));
+        texts(&mut out, "absent", self.absent());
         texts(&mut out, "lost_sources", lost);
         out.push_str(",\"sentence\":");
         json::quote(&mut out, &self.sentence());
@@ -373,42 +343,6 @@ fn process(timeline: &Timeline) -> Option<Process> {
 #[cfg(not(target_os = "linux"))]
 fn process(_: &Timeline) -> Option<Process> {
     None
-}
-
-fn lost_sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
-    let mut lost: Vec<Lost> = Vec::new();
-    let frames = timeline.run(at.0, at.1).map(|run| run.frames.as_slice()).unwrap_or_default();
-    let history = frames.iter().filter(|frame| frame.area == Area::History);
-    let sealed = history.clone().map(|frame| frame.last_tick).max();
-    let mut slots = 0;
-    let newest = history.rev().take_while(|frame| {
-        slots += u64::from(frame.slots);
-        slots <= SEARCHED_SLOTS
-    });
-    // What is sealed has its events with it; of the tail only what is newer counts.
-    let open = frames.iter().filter(|frame| {
-        frame.area == Area::Tail && sealed.is_none_or(|sealed| frame.last_tick > sealed)
-    });
-    let mut searched: Vec<Frame> = newest.chain(open).copied().collect();
-    searched.sort_by_key(|frame| frame.first_tick);
-    let mut merge = Merge::new(&searched, 0, u64::MAX);
-    while merge.next(&mut timeline.recover).is_some() {}
-    for told in merge.events_until(u64::MAX) {
-        // Of the journal it is told what is wrong with which file.
-        let text = told.event.text;
-        let (source, why) = text.split_once(": ").unwrap_or((&text, ""));
-        let is_lost = told.event.kind == EventKind::SOURCE_LOST;
-        if is_lost || told.event.kind == EventKind::SOURCE_FOUND {
-            lost.retain(|lost| lost.source != source);
-        }
-        if is_lost {
-            let errno = told.event.arguments.first().and_then(|errno| i32::try_from(*errno).ok());
-            let error = errno.map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
-            let reason = if why.is_empty() { error.unwrap_or_default() } else { why.to_owned() };
-            lost.push(Lost { source: source.to_owned(), reason });
-        }
-    }
-    lost
 }
 
 fn seconds(ns: u128) -> u64 {

@@ -93,7 +93,8 @@ fn main() {
     let path = arguments.first().expect("bench_commit FILE [ROUNDS]");
     let samples = recorded::samples(path, &layout);
     if let Some(what) = arguments.get(2) {
-        replay(&layout, &samples, what);
+        let [rows, tails, seals] = replay(&layout, &samples, what).0.map(|step| step.count);
+        println!("{rows} rows, {tails} tail frames, {seals} seals or tries");
         return;
     }
     let rounds = arguments.get(1).map_or(9, |text| text.parse().unwrap());

@@ -8,7 +8,8 @@
 //!
 //! `bench_sampling [ROUNDS [SAMPLES]]` prints medians and spread; `bench_sampling only KIND COUNT`
 //! does one thing only, for a profiler: `take`, `floor`, `tick` (a sample and its row), `look` (what
-//! the slow thread does every five seconds), `its files` (those of them that are held open) or `none`.
+//! the slow thread does every five seconds), `its files` (those of them that are held open) or `none`;
+//! `bench_sampling only KIND COUNT ROOT` does so on files below ROOT (`proc`, `sys`), which stay the same.
 
 #![allow(
     clippy::print_stdout,
@@ -110,23 +111,23 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(roots: Roots<'_>) -> Self {
         let layout = Layout::new(MACHINE, RANKS);
         // What the slow thread has posted once is believed for ever: the samples are whole.
         let interval_ns = 1;
         let before = descriptors();
-        let (others, mut lookout) = sources::all(&layout, Roots::real(), interval_ns);
+        let (others, mut lookout) = sources::all(&layout, roots, interval_ns);
         lookout.look();
         drop(others);
         println!("the slow thread holds open:");
         let look_floor = Floor::of_open_files(&before);
         let mut not_ours = descriptors();
-        let (mut sources, mut other) = sources::all(&layout, Roots::real(), interval_ns);
+        let (mut sources, mut other) = sources::all(&layout, roots, interval_ns);
         other.look();
         drop(other);
         let (sender, _) = report::channel();
         let before_census = descriptors();
-        let (mut census, own, _) = Census::new(&layout, Roots::real(), interval_ns, sender);
+        let (mut census, own, _) = Census::new(&layout, roots, interval_ns, sender);
         let of_census = descriptors().into_iter().filter(|own| !before_census.contains(own));
         not_ours.extend(of_census);
         sources.extend(own);
@@ -197,8 +198,11 @@ fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut bench = Bench::new();
-    if let ["only", kind, count] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let root = PathBuf::from(arguments.get(3).map_or("/", String::as_str));
+    let [proc, sys] = ["proc", "sys"].map(|name| root.join(name));
+    let mut bench = Bench::new(Roots { proc: &proc, sys: &sys });
+    if let ["only", kind, count, ..] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
         for _ in 0..count.parse::<u32>().unwrap() {
             bench.once(kind);
         }

@@ -34,7 +34,7 @@ impl Grade {
 pub struct Vitals {
     /// Time over which the counters grew, milliseconds.
     pub elapsed_ms: u64,
-    /// Pages swapped in and out.
+    /// Swapped in and out, in units of 4 KiB whatever the kernel's pages are.
     pub swapped_pages: u64,
     /// Allocations that had to reclaim memory themselves.
     pub allocation_stalls: u64,

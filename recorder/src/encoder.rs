@@ -18,7 +18,7 @@ use crate::words::kept::Choice;
 mod groups;
 mod units;
 
-use groups::Groups;
+use groups::{Groups, Span};
 use units::Units;
 
 /// What a frame is to hold.
@@ -190,7 +190,7 @@ impl Encoder {
                 entity += 1;
                 entity
             };
-            let spans = self.groups.spans_of(group).map(|span| span.samples.0..span.samples.1);
+            let spans = self.groups.spans_of(group).map(Span::samples);
             write_group(&mut out, number, &spans, count, &numbers);
         }
         for &index in &self.order {

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::place::Place;
 use crate::sys;
 
+mod absent;
 mod hardware;
 
 use hardware::Hardware;
@@ -56,7 +57,7 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("units", Some(hardware.units()));
     tell("watchdog", hardware.watchdog());
     tell("reset", hardware.reset());
-    tell("absent", hardware.absent());
+    tell("absent", absent::absent(root));
     tell("cmdline", world.line("proc/cmdline"));
 
     let core_count = cpus.map_or(0, |cpus| cpus.num_cores());
@@ -99,10 +100,14 @@ fn cut(value: &mut String, len: usize) {
 }
 
 /// Which machine this is, without telling: a hash over machine-id and the board's serial number.
-/// Zero if it has neither.
+/// Zero if it has neither, or has a number that is shown to root alone: half of the hash would be
+/// another machine's.
 #[must_use]
 pub fn identity(root: &Path) -> [u8; 16] {
     let world = World { root };
+    if SERIALS.iter().any(|path| absent::is_refused(&root.join(path))) {
+        return [0; 16];
+    }
     let machine_id = world.line("etc/machine-id").filter(|id| id != "uninitialized");
     let serial = SERIALS.iter().find_map(|path| world.line(path));
     if machine_id.is_none() && serial.is_none() {

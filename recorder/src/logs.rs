@@ -132,6 +132,7 @@ impl Logs {
         let Self { mut kmsg, mut kernel_page, mut slow, ear, mut turn, threads } = self;
         let [wants_kernel, wants_others] = threads;
         let has_kernel = wants_kernel && kmsg.is_open();
+        ear.take_memory();
         let mut of_kernel = ear.clone();
         let start_kernel = || {
             let mut longest = Duration::ZERO;

@@ -5,6 +5,8 @@
 //! [`Cursor`], which carries the readings as they stood before its row; [`Step`] then says what
 //! the next row changed. All memory is taken at start.
 
+use std::ops::Range;
+
 use flightrec_format::entity::EntityName;
 use flightrec_format::varint::{Reader, Writer, unzigzag, zigzag};
 
@@ -78,11 +80,23 @@ impl Step {
     }
 }
 
+/// Where a row lies: thousands of these are locked in memory.
 #[derive(Clone, Copy, Debug, Default)]
 struct RowRef {
     tick: u64,
-    start: usize,
-    len: usize,
+    start: u32,
+    len: u32,
+}
+
+impl RowRef {
+    fn range(&self) -> Range<usize> {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        start..start.saturating_add(self.len())
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
 }
 
 /// The rows, in a ring of bytes.
@@ -153,16 +167,13 @@ impl Rows {
     /// Bytes of one row; 0 if it is not kept.
     #[must_use]
     pub fn row_len(&self, row: u64) -> usize {
-        self.row_ref(row).map_or(0, |row| row.len)
+        self.row_ref(row).map_or(0, RowRef::len)
     }
 
     /// Bytes of the rows from `row` on: a measure of how large a frame of them will be.
     #[must_use]
     pub fn bytes_from(&self, row: u64) -> usize {
-        (row.max(self.first)..self.next)
-            .filter_map(|row| self.row_ref(row))
-            .map(|row| row.len)
-            .sum()
+        (row.max(self.first)..self.next).filter_map(|row| self.row_ref(row)).map(RowRef::len).sum()
     }
 
     /// Keeps a sample as the newest row. Rows before `keep_from` may be forgotten to make room;
@@ -182,7 +193,7 @@ impl Rows {
     /// forgotten.
     pub fn advance(&self, cursor: &mut Cursor, step: &mut Step) -> Option<()> {
         let row = self.row_ref(cursor.row)?;
-        let mut input = Reader::new(self.bytes.get(row.start..row.start + row.len)?);
+        let mut input = Reader::new(self.bytes.get(row.range())?);
         step.tick = row.tick;
         step.changed.fill(false);
         self.read_changes(&mut input, cursor, step)?;
@@ -205,13 +216,13 @@ impl Rows {
         let count = u64::try_from(self.index.len()).unwrap_or(u64::MAX);
         let start = if self.write_at + row.len() > self.bytes.len() { 0 } else { self.write_at };
         let end = start + row.len();
-        let overlaps = |old: &RowRef| old.start < end && start < old.start + old.len;
+        let overlaps = |old: &Range<usize>| old.start < end && start < old.end;
         loop {
             let full = self.next - self.first >= count;
             let wrapped = start == 0 && self.write_at != 0;
-            let in_the_way = self.row_ref(self.first).is_some_and(|old| {
+            let in_the_way = self.row_ref(self.first).map(RowRef::range).is_some_and(|old| {
                 // A wrapped write also passes over what stands behind the old end.
-                overlaps(old) || (wrapped && old.start >= self.write_at)
+                overlaps(&old) || (wrapped && old.start >= self.write_at)
             });
             if !full && !in_the_way {
                 break;
@@ -225,7 +236,8 @@ impl Rows {
         place.copy_from_slice(row);
         let slot = usize::try_from(self.next % count).unwrap_or(0);
         if let Some(entry) = self.index.get_mut(slot) {
-            *entry = RowRef { tick, start, len: row.len() };
+            let short = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+            *entry = RowRef { tick, start: short(start), len: short(row.len()) };
         }
         self.next += 1;
         self.write_at = end;

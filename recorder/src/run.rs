@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::disk::FileDisk;
 use crate::error::{Error, reason};
 use crate::limits::ration::{LAST, Leave, Ration};
+use crate::marks::{self, Inbox};
 use crate::recorder::Plan;
 use crate::sys::{self};
 use crate::{facts, place, pstore};
@@ -72,6 +73,10 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
         missing.push(format!("small program: {why}"));
     }
     missing.extend(config.limits.missing_threads());
+    // Opened again by the program that looks into it.
+    if let Err(error) = Inbox::open(&marks::folder()) {
+        missing.push(format!("marks: {}: {}", marks::folder().display(), reason(&error)));
+    }
     if !service {
         tell(&missing, &mut ration, &*clock);
     }

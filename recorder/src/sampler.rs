@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::precision::Precision;
 use crate::sample::{Layout, Sample, SeriesNumber};
 use crate::sources::Source;
+use crate::sys;
 use crate::trends::Trends;
 
 mod watched;
@@ -127,6 +128,8 @@ pub struct Sampler {
     vitals: Vitals,
     watched: Watched,
     trends: Trends,
+    /// A page of the kernel, in [`Vitals::swapped_pages`].
+    page_units: u64,
 }
 
 /// Readings of the last sample that the next one is compared with, before any rounding.
@@ -188,6 +191,7 @@ impl Sampler {
             vitals,
             watched,
             trends,
+            page_units: u64::from(sys::page_size()) / 4096,
         }
     }
 
@@ -277,7 +281,7 @@ impl Sampler {
         let now = Before {
             boottime_ns,
             offset_ms,
-            swapped: swap_in.saturating_add(swap_out),
+            swapped: swap_in.saturating_add(swap_out).saturating_mul(self.page_units),
             stalls,
             iowait,
             oom_kills: kills,

@@ -8,7 +8,8 @@
 
 mod follow;
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +63,21 @@ fn is_log(name: &[u8]) -> bool {
     (name.ends_with(b".log") && name.len() > 4 && !name.starts_with(b".")) || NAMES.contains(&name)
 }
 
+/// Whether a log in this folder, or the folder, may not be read by this process.
+#[must_use]
+pub fn are_refused(folder: &Path) -> bool {
+    let is_refused = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+    let names = match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().take(NAMES_MAX),
+        Err(error) => return is_refused(&error),
+    };
+    let mut logs = names.filter(|entry| {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        is_file && is_log(entry.file_name().as_encoded_bytes())
+    });
+    logs.any(|entry| File::open(entry.path()).is_err_and(|error| is_refused(&error)))
+}
+
 /// A folder, and what it was when it was looked through.
 #[derive(Debug)]
 struct Folder {
@@ -109,7 +125,7 @@ impl TextLogs {
             root: root.to_owned(),
             folders: Vec::new(),
             files: Vec::with_capacity(FILES_MAX),
-            buffer: vec![0; READ_LEN].into_boxed_slice(),
+            buffer: Box::default(),
             own: Counts::default(),
             clock,
             again: false,
@@ -186,6 +202,10 @@ impl Log for TextLogs {
         }
         self.turn = (self.turn + 1) % PATHS_EVERY;
         let at_path = closely || self.turn == 0;
+        // Taken on the thread that looks, it is locked as it is used.
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; READ_LEN].into_boxed_slice();
+        }
         let Self { files, buffer, own, .. } = self;
         files.retain_mut(|file| {
             file.look((buffer, at_path), own, listener);

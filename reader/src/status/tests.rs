@@ -35,6 +35,29 @@ fn sources_that_do_not_answer_any_more_are_told_with_their_reason() {
     assert!(!text.contains("not a journal file"), "{text}");
 }
 
+/// What never answered is no fault that came; pressure is told as absent, and not twice.
+#[test]
+fn sources_that_never_answered_are_told_as_such() {
+    let mut run = TestRun::of_boot(1);
+    let first = run.begins;
+    run.events = vec![
+        (EventKind::RUN_START, first, vec![0], "0.1.0"),
+        (EventKind::SOURCE_LOST, first, vec![2], "/proc/pressure/io"),
+        (EventKind::SOURCE_LOST, first, vec![2], "/proc/swaps"),
+        (EventKind::SOURCE_LOST, first + 1, vec![2], "/proc/vmstat"),
+    ];
+    let (_, seen, text) = status(&run, 1000);
+    let all = serde_json::json!(["/proc/pressure/io", "/proc/swaps", "/proc/vmstat"]);
+    assert_eq!(seen["lost_sources"], all);
+    let text = text.replace("\n           ", " ");
+    assert!(text.contains("/proc/swaps has not answered since the start, No such file"), "{text}");
+    assert!(text.contains("/proc/vmstat does not answer any more, No such file"), "{text}");
+    let absent = ("absent".to_owned(), "pressure, journal".to_owned());
+    run.facts.as_mut().unwrap().facts.push(absent);
+    let (_, seen, _) = status(&run, 1000);
+    assert_eq!(seen["lost_sources"], serde_json::json!(["/proc/swaps", "/proc/vmstat"]));
+}
+
 /// Headers alone tell it: from the first tick to the last, in seconds.
 #[test]
 fn what_is_kept_is_the_time_of_all_runs() {

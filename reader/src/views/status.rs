@@ -9,7 +9,7 @@ use crate::views::text::{WIDTH, escape, wrap};
 use crate::wear::Below;
 
 /// A protection that may be missing, what it is for, and what gives it.
-pub const PROTECTIONS: [(&str, &str, &str); 6] = [
+pub const PROTECTIONS: [(&str, &str, &str); 7] = [
     (
         "lock_memory",
         "a machine out of memory may push the recorder out",
@@ -32,10 +32,15 @@ pub const PROTECTIONS: [(&str, &str, &str); 6] = [
     ),
     ("small program", "it takes more memory", "install flightrecd-core beside flightrecd"),
     ("threads_max", "what they see is not recorded", "a larger threads_max in /etc/flightrec.toml"),
+    (
+        "marks",
+        "flightrec mark reaches nobody",
+        "RuntimeDirectory=flightrec in its unit, or start it as root",
+    ),
 ];
 
 /// What a board may lack (run fact `absent`), why, and what would help.
-const ABSENT: [(&str, &str, &str); 9] = [
+const ABSENT: [(&str, &str, &str); 18] = [
     ("pressure", "the kernel keeps no PSI", "psi=1 on its command line, if it was built with it"),
     (
         "memory controller",
@@ -49,6 +54,43 @@ const ABSENT: [(&str, &str, &str); 9] = [
     ("watchdog", "no driver, or one without sysfs", "load the board's driver"),
     ("pstore", "a kernel that panics leaves no words", "ramoops in the device tree, or EFI"),
     ("journal", "no journald writes here", "none needed: the kernel and /var/log are read"),
+    (
+        "processes of others (hidepid)",
+        "/proc shows it its own alone",
+        "start it as root, or mount /proc with gid= of a group of its own",
+    ),
+    (
+        "bytes of processes of others (CAP_SYS_PTRACE)",
+        "what others read and write, and what they wait in, is told to root alone",
+        "start it as root, or give it CAP_SYS_PTRACE",
+    ),
+    ("bytes of processes", "the kernel does not count them", "one with TASK_IO_ACCOUNTING"),
+    (
+        "kernel lines (CAP_SYSLOG)",
+        "the kernel shows its log to root alone",
+        "start it as root, or give it CAP_SYSLOG",
+    ),
+    (
+        "kernel lines",
+        "there is no /dev/kmsg",
+        "let the container have it, or record on the machine itself",
+    ),
+    (
+        "text logs (group adm)",
+        "some in /var/log are not for this user",
+        "start it as root, or in the group that they belong to",
+    ),
+    ("pstore (root)", "what a dead kernel left is shown to root alone", "start it as root"),
+    (
+        "processes outside of this container",
+        "it has a namespace of its own",
+        "record on the machine itself",
+    ),
+    (
+        "units outside of this container",
+        "it has a namespace of its own",
+        "record on the machine itself",
+    ),
 ];
 
 /// All lines.
@@ -205,7 +247,7 @@ fn missing(status: &Status) -> Vec<String> {
         0..30 => {}
         age_s => tell("slow", &format!("its thread hangs for {age_s} s: a file system or driver")),
     }
-    for name in status.of_fact("absent").flat_map(|text| text.split(", ")) {
+    for name in status.absent() {
         let known = ABSENT.iter().find(|(known, _, _)| *known == name);
         let known = known.map(|(_, reason, remedy)| format!(": {reason}. Remedy: {remedy}"));
         tell("absent", &format!("{}{}", escape(name), known.unwrap_or_default()));

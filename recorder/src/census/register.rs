@@ -57,21 +57,19 @@ impl Unit {
     }
 }
 
-/// All of them; a unit keeps its number as long as it has processes. Memory is taken at start.
-#[derive(Debug)]
+/// All of them; a unit keeps its number as long as it has processes. Memory is taken with the first
+/// process, as that of the table is.
+#[derive(Debug, Default)]
 pub(super) struct Register {
-    units: Box<[Option<Unit>]>,
-}
-
-impl Default for Register {
-    fn default() -> Self {
-        Self { units: vec![None; UNITS_MAX].into_boxed_slice() }
-    }
+    units: Vec<Option<Unit>>,
 }
 
 impl Register {
     /// The number of the unit with this cgroup, which is taken in if it is new and has room.
     pub(super) fn number_of(&mut self, path: &[u8]) -> Option<u16> {
+        if self.units.capacity() == 0 {
+            self.units.reserve_exact(UNITS_MAX);
+        }
         let name = cgroup::unit_name(path);
         if name == EntityName::default() {
             return None;
@@ -80,7 +78,10 @@ impl Register {
         if let Some(at) = self.units.iter().position(own) {
             return u16::try_from(at).ok();
         }
-        let at = self.units.iter().position(Option::is_none)?;
+        let at = self.units.iter().position(Option::is_none).unwrap_or(self.units.len());
+        if at >= UNITS_MAX {
+            return None;
+        }
         let mut unit = Unit {
             name,
             path: [0; PATH_LEN_MAX],
@@ -96,7 +97,10 @@ impl Register {
             place.copy_from_slice(path);
             unit.path_len = path.len();
         }
-        *self.units.get_mut(at)? = Some(unit);
+        match self.units.get_mut(at) {
+            Some(place) => *place = Some(unit),
+            None => self.units.push(Some(unit)),
+        }
         u16::try_from(at).ok()
     }
 

@@ -1,6 +1,8 @@
 //! The groups of a frame in the making: who was present, in which samples, with which readings
 //! (spec section 6.2), and what each form of each column would take.
 
+use std::ops::Range;
+
 use flightrec_format::column::{Costs, Mode, Pen};
 use flightrec_format::entity::EntityKind;
 use flightrec_format::limits::GROUPS_MAX;
@@ -29,9 +31,29 @@ pub(super) struct Group {
 /// from another slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
-    pub(super) samples: (usize, usize),
-    slot_column: usize,
-    next: Option<usize>,
+    first: u16,
+    end: u16,
+    slot_column: u16,
+    /// The next one of its group; `LAST`: none.
+    next: u16,
+}
+
+/// Of samples, columns and spans there are fewer.
+const LAST: u16 = u16::MAX;
+
+fn short(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(LAST)
+}
+
+impl Span {
+    /// Its samples.
+    pub(super) fn samples(&self) -> Range<usize> {
+        usize::from(self.first)..usize::from(self.end)
+    }
+
+    fn next(&self) -> Option<usize> {
+        (self.next != LAST).then_some(usize::from(self.next))
+    }
 }
 
 /// One column in the making: costs in the first walk, pen in the second.
@@ -80,7 +102,7 @@ impl Groups {
         let groups_max = (columns_max / 4).min(usize::try_from(GROUPS_MAX).unwrap_or(4096));
         Self {
             list: Vec::with_capacity(groups_max),
-            spans: Vec::with_capacity(4 * groups_max),
+            spans: Vec::with_capacity((4 * groups_max).min(usize::from(LAST))),
             group_of_slot: vec![None; layout.slots().len()].into_boxed_slice(),
             columns: Vec::with_capacity(columns_max),
             work: Vec::with_capacity(columns_max),
@@ -141,12 +163,13 @@ impl Groups {
     fn extend(&mut self, group: usize, sample: usize) {
         let Some(group) = self.list.get(group) else { return };
         let Some(span) = self.spans.get_mut(group.last_span) else { return };
-        span.samples.1 = sample + 1;
+        span.end = short(sample + 1);
         let range = group.first_column..group.first_column + group.column_count;
         let columns = self.columns.get(range.clone()).unwrap_or_default();
         let work = self.work.get_mut(range).unwrap_or_default();
         for (column, work) in columns.iter().zip(work) {
-            let value = self.cursor.state.values.get(span.slot_column + usize::from(*column));
+            let column = usize::from(span.slot_column) + usize::from(*column);
+            let value = self.cursor.state.values.get(column);
             work.step(value.copied().unwrap_or(0), &mut []);
         }
     }
@@ -188,16 +211,14 @@ impl Groups {
                 && self.columns.get(columns) == Some(own)
         });
         let span = self.spans.len();
-        self.spans.push(Span {
-            samples: (sample, sample),
-            slot_column: slot.first_column,
-            next: None,
-        });
+        let slot_column = short(slot.first_column);
+        let (first, end) = (short(sample), short(sample));
+        self.spans.push(Span { first, end, slot_column, next: LAST });
         if let Some(group) = known {
             self.columns.truncate(first_column);
             if let Some(known) = self.list.get_mut(group) {
                 if let Some(last) = self.spans.get_mut(known.last_span) {
-                    last.next = Some(span);
+                    last.next = short(span);
                 }
                 known.last_span = span;
             }
@@ -213,7 +234,7 @@ impl Groups {
             self.work.push(Work::start(value.copied().unwrap_or(0)));
         }
         if let Some(span) = self.spans.get_mut(span) {
-            span.samples.1 = sample + 1;
+            span.end = short(sample + 1);
         }
         let group = self.list.len();
         self.list.push(Group {
@@ -239,7 +260,7 @@ impl Groups {
     /// The spans of a group, in order.
     pub(super) fn spans_of(&self, group: &Group) -> impl Iterator<Item = &Span> + Clone {
         let first = self.spans.get(group.first_span);
-        std::iter::successors(first, |span| self.spans.get(span.next?))
+        std::iter::successors(first, |span| self.spans.get(span.next()?))
     }
 
     /// Second walk: every column at its place.
@@ -273,21 +294,21 @@ impl Groups {
             }
             for group in &mut self.list {
                 let Some(mut span) = self.spans.get(group.last_span) else { continue };
-                if sample >= span.samples.1 {
-                    let Some(next) = span.next else { continue };
+                if sample >= span.samples().end {
+                    let Some(next) = span.next() else { continue };
                     group.last_span = next;
                     let Some(next) = self.spans.get(next) else { continue };
                     span = next;
                 }
-                let is_first = sample == span.samples.0 && group.last_span == group.first_span;
-                if is_first || sample < span.samples.0 {
+                let first = span.samples().start;
+                if (sample == first && group.last_span == group.first_span) || sample < first {
                     continue;
                 }
                 let range = group.first_column..group.first_column + group.column_count;
                 let columns = self.columns.get(range.clone()).unwrap_or_default();
                 let work = self.work.get_mut(range).unwrap_or_default();
                 for (column, work) in columns.iter().zip(work) {
-                    let column = span.slot_column + usize::from(*column);
+                    let column = usize::from(span.slot_column) + usize::from(*column);
                     let value = self.cursor.state.values.get(column).copied().unwrap_or(0);
                     work.step(value, body);
                 }

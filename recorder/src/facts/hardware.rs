@@ -14,31 +14,6 @@ pub(super) struct Hardware<'a> {
 /// Most local mounts that are told of.
 const MOUNTS_MAX: usize = 8;
 
-/// What a board may lack: name, and the places where it would show itself. A `*` stands for any
-/// name in its folder. A file that exists and cannot be read is lacking too.
-const CAPABILITIES: &[(&str, &[&str])] = &[
-    ("pressure", &["proc/pressure/memory"]),
-    // Process 1 is somebody else's. In brackets what it takes to see it: a /proc that does not hide
-    // it; and, for the bytes, the right to trace it.
-    ("processes of others (hidepid)", &["proc/1/stat"]),
-    ("bytes of processes of others (CAP_SYS_PTRACE)", &["proc/1/io"]),
-    ("memory controller", &["sys/fs/cgroup/memory.stat", "sys/fs/cgroup/memory/memory.stat"]),
-    ("temperature", &["sys/class/thermal/thermal_zone*/temp", "sys/class/hwmon/*/temp1_input"]),
-    ("frequency", &["sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq"]),
-    (
-        "undervoltage",
-        &[
-            "sys/class/hwmon/*/in0_lcrit_alarm",
-            "sys/class/hwmon/*/in1_min_alarm",
-            "sys/devices/platform/soc/soc:firmware/get_throttled",
-        ],
-    ),
-    ("eMMC life time", &["sys/block/mmcblk*/device/life_time"]),
-    ("watchdog", &["sys/class/watchdog/watchdog*/state"]),
-    ("pstore", &["sys/fs/pstore/."]),
-    ("journal", &["var/log/journal/.", "run/log/journal/."]),
-];
-
 impl Hardware<'_> {
     /// The text of a small file; `None` if there is nothing.
     fn line(&self, path: &str) -> Option<String> {
@@ -190,28 +165,6 @@ impl Hardware<'_> {
         }
         told.extend(self.line("sys/bus/platform/drivers/at91-reset/power_on_reason"));
         (!told.is_empty()).then(|| told.join(", "))
-    }
-
-    /// What cannot be measured here: it is absent from every sample, which is not the same as 0.
-    pub(super) fn absent(&self) -> Option<String> {
-        let absent = CAPABILITIES
-            .iter()
-            .filter(|(_, paths)| !paths.iter().any(|path| self.can_read(path)))
-            .map(|(name, _)| *name);
-        let absent: Vec<&str> = absent.collect();
-        (!absent.is_empty()).then(|| absent.join(", "))
-    }
-
-    fn can_read(&self, path: &str) -> bool {
-        let Some((folder, rest)) = path.split_once('*') else {
-            let path = self.root.join(path);
-            return path.is_dir() || fs::read(path).is_ok();
-        };
-        let (folder, begin) = folder.rsplit_once('/').unwrap_or(("", folder));
-        let names = self.names(folder).into_iter().filter(|name| name.starts_with(begin));
-        let paths = names.map(|name| self.root.join(folder).join(name + rest));
-        // The class has links to the devices, and no more of them than a board has parts.
-        paths.take(64).any(|path| fs::read(path).is_ok())
     }
 }
 

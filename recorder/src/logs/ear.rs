@@ -65,6 +65,16 @@ impl Ear {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes all the memory that it will use; of what is locked, by then, only what is used counts.
+    pub(super) fn take_memory(&self) {
+        let mut state = self.state();
+        let State { seats, messages, events, units, .. } = &mut *state;
+        seats.take_memory();
+        for fold in [messages, events, units] {
+            fold.take_memory();
+        }
+    }
+
     /// Shows the rates to the sampler, and sends what there is to be told.
     pub(super) fn post(&mut self) {
         let now_ns = self.clock.boottime_ns();

@@ -43,7 +43,12 @@ pub(super) struct Seats {
 
 impl Seats {
     pub(super) fn new(seat_count: usize) -> Self {
-        Self { sources: Vec::with_capacity(SOURCES_MAX), seat_count, ranked_ns: None }
+        Self { sources: Vec::new(), seat_count, ranked_ns: None }
+    }
+
+    /// Takes all the memory that it will use.
+    pub(super) fn take_memory(&mut self) {
+        self.sources.reserve_exact(SOURCES_MAX);
     }
 
     /// How much a source has said by now.

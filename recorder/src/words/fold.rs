@@ -120,12 +120,12 @@ impl Fold {
     /// Nothing heard yet, and a full bucket.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            entries: Vec::with_capacity(limits.messages),
-            level: limits.bucket * MINUTE_MS,
-            filled_ms: 0,
-        }
+        Self { limits, entries: Vec::new(), level: limits.bucket * MINUTE_MS, filled_ms: 0 }
+    }
+
+    /// Takes all the memory that it will use.
+    pub fn take_memory(&mut self) {
+        self.entries.reserve_exact(self.limits.messages);
     }
 
     /// Takes a message in.
