@@ -26,6 +26,7 @@ mod resize;
 mod slow_sources;
 mod snapshot;
 mod spec;
+mod stall;
 mod status;
 mod threads;
 mod tidy;

@@ -174,13 +174,22 @@ impl<C: Compressor> Committer<C> {
             self.seal(records, (last, true), job);
         }
         if let Some(berth) = berth {
-            // After a stall more rows wait than a frame holds: the newest go here, the backlog
-            // follows as sealed frames.
+            // After a stall more rows wait than a frame holds: the newest go here, and some of
+            // the others; the backlog follows as sealed frames.
             let stalled = self.has_backlog(rows);
             let must = if stalled { rows.next().saturating_sub(1) } else { self.acked[0] };
             let facts = self.facts.as_deref().filter(|_| !self.facts_sealed);
             let facts = facts.map(|bytes| (bytes, self.first_tick));
-            let made = self.maker.tail(records, must, facts, (&self.stamp, berth), &mut job.tail);
+            let holds = (&self.stamp, berth);
+            let coarse = if self.behind || self.maker.overflows(rows, self.acked[1]) {
+                self.maker.coarse(records, self.acked[1], holds, &mut job.tail)
+            } else {
+                None
+            };
+            let must = (must, self.acked[1]);
+            let made = coarse.or_else(|| {
+                self.maker.tail(records, must, facts, holds, &mut job.tail)
+            });
             if let Some(made) = made {
                 job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
                 self.rings.tail_written(berth, made.last_tick);

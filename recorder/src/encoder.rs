@@ -26,6 +26,8 @@ use units::Units;
 pub struct Wanted<'a> {
     /// Rows of the samples: from the cursor's row to before this one.
     pub end_row: u64,
+    /// Which of them.
+    pub line: Line,
     /// First tick whose events go in, usually that of the first row.
     pub first_tick: u64,
     /// Bytes of the run facts, if they go in.
@@ -36,6 +38,31 @@ pub struct Wanted<'a> {
     pub with_events: bool,
     /// Most bytes of messages of these ticks; the worst and newest go in (6.5).
     pub words_len: usize,
+}
+
+/// Which rows of a long stretch go in: some that are far apart, then every one.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// The first one.
+    pub from_row: u64,
+    /// How many rows from one to the next.
+    pub apart: u64,
+    /// From here on every row.
+    pub dense_row: u64,
+}
+
+impl Line {
+    /// Every row.
+    pub const WHOLE: Self = Self { from_row: 0, apart: 1, dense_row: 0 };
+
+    /// The first row from `row` on that goes in.
+    fn next(&self, row: u64) -> u64 {
+        if row >= self.dense_row {
+            return row;
+        }
+        let steps = row.saturating_sub(self.from_row).div_ceil(self.apart);
+        (self.from_row + steps * self.apart).min(self.dense_row)
+    }
 }
 
 /// A body that was written.
@@ -126,8 +153,8 @@ impl Encoder {
                 self.groups.write_columns(
                     rows,
                     start,
-                    &self.order,
-                    &self.modes,
+                    (&self.order, &self.modes),
+                    wanted.line,
                     columns_at,
                     &mut body,
                 );

@@ -54,8 +54,12 @@ pub struct Plan {
     pub last_words: LastWords,
 }
 
-/// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
+/// Bytes of rows kept in memory: 20 minutes of samples at least, a day when thinned in a stall.
 pub const ROW_BYTES: usize = 512 << 10;
+
+/// In a stall memory fills. Up to so many sixteenths of it every sample is kept, then every tenth,
+/// and so on: the whole of a night fits, with what began it second by second.
+const THINNING: [(usize, u64); 5] = [(8, 1), (10, 10), (12, 60), (14, 300), (16, 1800)];
 
 /// Rows kept in memory.
 pub const ROW_COUNT: usize = 4096;
@@ -253,18 +257,12 @@ impl<C: Compressor> Recorder<C> {
         self.tell(tick, age_ms);
     }
 
-    /// Puts the sample into memory. In a stall memory fills: then every tenth sample is kept,
-    /// then every sixtieth, so that eight hours fit.
+    /// Puts the sample into memory; in a stall, if it is its turn.
     fn keep(&mut self, tick: u64) {
         let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
         let held = self.rows.bytes_from(needed);
-        let every = if held > ROW_BYTES / 4 * 3 {
-            60
-        } else if held > ROW_BYTES / 2 {
-            10
-        } else {
-            1
-        };
+        let stage = THINNING.iter().find(|(sixteenths, _)| held <= ROW_BYTES / 16 * sixteenths);
+        let every = stage.map_or(1800, |(_, every)| *every);
         if tick.is_multiple_of(every) && self.rows.push(self.sampler.sample(), needed) {
             self.last_tick = Some(tick);
             if self.first_tick.is_none() {

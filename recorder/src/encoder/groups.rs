@@ -5,7 +5,7 @@ use flightrec_format::column::{Costs, Mode, Pen};
 use flightrec_format::entity::EntityKind;
 use flightrec_format::limits::GROUPS_MAX;
 
-use super::Wanted;
+use super::{Line, Wanted};
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::{Layout, Occupant, SeriesNumber, Slot};
 
@@ -118,7 +118,8 @@ impl Groups {
             if sample >= SAMPLES_MAX {
                 return Err(sample);
             }
-            if rows.advance(&mut self.cursor, &mut self.step).is_none() {
+            let row = wanted.line.next(self.cursor.row);
+            if rows.advance_to(&mut self.cursor, &mut self.step, row).is_none() {
                 break;
             }
             for (number, slot) in layout.slots().iter().enumerate().take(wanted.slots_end) {
@@ -247,8 +248,8 @@ impl Groups {
         &mut self,
         rows: &Rows,
         start: &Cursor,
-        order: &[usize],
-        modes: &[(Mode, u32)],
+        (order, modes): (&[usize], &[(Mode, u32)]),
+        line: Line,
         mut at: usize,
         body: &mut [u8],
     ) {
@@ -268,7 +269,8 @@ impl Groups {
         }
         self.cursor.copy_from(start);
         for sample in 0..self.ticks.len() {
-            if rows.advance(&mut self.cursor, &mut self.step).is_none() {
+            let row = line.next(self.cursor.row);
+            if rows.advance_to(&mut self.cursor, &mut self.step, row).is_none() {
                 return;
             }
             for group in &mut self.list {
