@@ -12,6 +12,7 @@ use crate::resume::{Resume, Salvage};
 use crate::rings::Rings;
 use crate::rows::Rows;
 use crate::sample::Layout;
+use crate::words::Text;
 use crate::writer::{COPIES_MAX, Copy, Job};
 
 /// The records of a run, for those who write them.
@@ -109,6 +110,11 @@ impl<C: Compressor> Committer<C> {
     /// The clocks and the budget, for the next headers.
     pub fn stamp(&mut self) -> &mut Stamp {
         &mut self.stamp
+    }
+
+    /// Who wrote how much between two ticks.
+    pub fn writers(&mut self, rows: &Rows, ticks: (u64, u64)) -> Text {
+        self.maker.writers(rows, ticks)
     }
 
     /// First row that must be kept.

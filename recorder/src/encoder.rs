@@ -116,6 +116,11 @@ impl Encoder {
         }
     }
 
+    /// A cursor to walk rows with, of nobody's between two bodies.
+    pub fn spare_cursor(&mut self) -> &mut Cursor {
+        self.groups.spare_cursor()
+    }
+
     /// The body that was written last.
     #[must_use]
     pub fn body(&self, len: usize) -> &[u8] {

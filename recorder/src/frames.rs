@@ -9,7 +9,9 @@ use crate::events::Events;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
 use crate::sys::StaticCompressor;
+use crate::words::Text;
 use crate::words::kept::{SEALED_LEN_MAX, TAIL_LEN_MAX};
+use crate::writers::Writers;
 
 /// Turns a body into a payload; `None` if it does not fit.
 pub trait Compressor {
@@ -89,6 +91,7 @@ pub struct FrameMaker<C> {
     density: usize,
     /// The same of the last tail frame, which spends more on first values.
     tail_density: usize,
+    writers: Writers,
 }
 
 /// Most tries to find the largest window that fits: each costs one encoding.
@@ -106,12 +109,22 @@ impl<C: Compressor> FrameMaker<C> {
             fits_until: 0,
             density: 700,
             tail_density: 1024,
+            writers: Writers::new(layout),
         }
     }
 
     /// First row that is not sealed.
     pub fn sealed_row(&self) -> u64 {
         self.sealed.row
+    }
+
+    /// Who wrote how much between two ticks, as far back as rows are kept.
+    pub fn writers(&mut self, rows: &Rows, (from_tick, until_tick): (u64, u64)) -> Text {
+        let is_near = rows.tick(self.window.row).is_some_and(|tick| tick <= from_tick);
+        let start = if is_near { &self.window } else { &self.sealed };
+        let cursor = self.encoder.spare_cursor();
+        cursor.copy_from(start);
+        self.writers.tell(rows, cursor, &mut self.step, (from_tick, until_tick))
     }
 
     /// First row that is still needed for a frame to come.

@@ -23,7 +23,10 @@ use crate::sampler::{Pain, Sampler};
 use crate::words::Word;
 use crate::writer::Writer;
 
+mod trouble;
 mod writing;
+
+use trouble::Trouble;
 
 /// How to record, once all is open.
 #[derive(Clone, Debug, Decode, Encode)]
@@ -129,7 +132,7 @@ pub struct Recorder<C> {
     sent_ns: u64,
     /// Boot time of the last commit that was sent.
     last_commit_ns: Option<u64>,
-    told_stuck: bool,
+    trouble: Option<Trouble>,
     failures: u32,
     retry_at_ns: u64,
     commit_now: bool,
@@ -174,7 +177,7 @@ impl<C: Compressor> Recorder<C> {
             last_tick: None,
             sent_ns: 0,
             last_commit_ns: None,
-            told_stuck: false,
+            trouble: None,
             failures: 0,
             retry_at_ns: 0,
             commit_now: false,
@@ -327,9 +330,8 @@ impl<C: Compressor> Recorder<C> {
             );
         }
         self.tell_words(tick);
-        if age_ms >= STUCK_MS && !self.told_stuck {
-            self.told_stuck = true;
-            self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
+        if age_ms >= STUCK_MS {
+            self.tell_stuck(tick, age_ms);
         }
         if let Some(change) = self.alert.observe(self.sampler.vitals()) {
             let grades = [change.from, change.to].map(|grade| i64::from(grade.number()));

@@ -90,6 +90,11 @@ impl Groups {
         }
     }
 
+    /// The cursor, which each walk sets anew.
+    pub(super) fn spare_cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+
     /// The cheapest form of every column, and its bytes in it.
     pub(super) fn cheapest(&self) -> impl Iterator<Item = (Mode, u32)> {
         self.work.iter().map(|work| match work.tool {

@@ -14,9 +14,6 @@ use crate::resume::Resume;
 /// At most one commit in this time, whatever happens.
 const COMMIT_APART_NS: u64 = 1_000_000_000;
 
-/// After a failed commit the next try waits this long, doubled each time up to a minute.
-const RETRY_NS: u64 = 1_000_000_000;
-
 /// How long an orderly end waits for the disk.
 const STOP_WAIT_NS: u64 = 8_000_000_000;
 
@@ -45,25 +42,11 @@ impl<C: Compressor> Recorder<C> {
                     self.pain.commit_last_ms = took_ms;
                     self.pain.commit_worst_ms = self.pain.commit_worst_ms.max(took_ms);
                 }
-                let failed = std::mem::take(&mut self.failures) > 0;
-                if let Some(tick) = tick.filter(|_| failed || self.told_stuck) {
-                    self.event(EventKind::COMMIT_RECOVERED, tick, &[signed(took_ms)], b"");
-                }
-                self.told_stuck = false;
+                self.tell_recovered(tick, done_ns);
             }
             Err(errno) => {
                 self.pain.commit_errors += 1;
-                self.failures += 1;
-                let wait = RETRY_NS.saturating_mul(1 << self.failures.min(6)) / 2;
-                self.retry_at_ns = done_ns.saturating_add(wait.min(60 * RETRY_NS));
-                if let Some(tick) = tick.filter(|_| self.failures == 1) {
-                    self.event(
-                        EventKind::COMMIT_ERROR,
-                        tick,
-                        &[i64::from(errno)],
-                        b"write or sync",
-                    );
-                }
+                self.tell_failed(tick, done_ns, errno);
             }
         }
         if landed.salvaged {
