@@ -208,6 +208,14 @@ impl<C: Compressor> Committer<C> {
         job.tail_at.is_some() || job.history_at.is_some()
     }
 
+    /// Makes a tail frame of the newest rows that is not for the disk, which has no time.
+    pub fn frame_elsewhere(&mut self, records: Records<'_>, frame: &mut [u8]) -> bool {
+        let newest = records.1.next().saturating_sub(1);
+        let berth = self.rings.tail_elsewhere();
+        let rows = (newest, self.acked[1]);
+        self.maker.tail(records, rows, None, (&self.stamp, berth), frame).is_some()
+    }
+
     /// Whether rows must be sealed now, be they enough to fill a frame or not.
     fn is_seal_due(&self, rows: &Rows, last: bool) -> bool {
         last || self.commits_since_seal >= self.rings.geometry().commits_per_seal_max()

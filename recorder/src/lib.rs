@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod args;
+pub mod beacon;
 pub mod budget;
 pub mod cadence;
 pub mod census;
@@ -25,6 +26,7 @@ pub mod kmsg;
 pub mod logs;
 pub mod mailbox;
 pub mod marks;
+pub mod mirror;
 pub mod periodic;
 pub mod place;
 pub mod precision;

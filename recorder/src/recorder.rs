@@ -10,12 +10,14 @@ use bincode::{Decode, Encode};
 use flightrec_format::event::{EventKind, stop_reason};
 
 use crate::alert::Alert;
+use crate::beacon::Beacon;
 use crate::budget::{Budget, CAPACITY_BYTES};
 use crate::clock::{Clock, Signal};
 use crate::committer::Committer;
 use crate::events::Events;
 use crate::frames::{Compressor, FrameMaker};
 use crate::marks::Mark;
+use crate::mirror::Mirror;
 use crate::pstore::LastWords;
 use crate::report::Report;
 use crate::rows::Rows;
@@ -23,10 +25,13 @@ use crate::sampler::{Pain, Sampler};
 use crate::words::Word;
 use crate::writer::Writer;
 
+mod mirroring;
 mod trouble;
 mod writing;
 
 use trouble::Trouble;
+pub use trouble::retry_ns;
+pub(crate) use writing::COMMIT_APART_NS;
 
 /// How to record, once all is open.
 #[derive(Clone, Debug, Decode, Encode)]
@@ -97,7 +102,7 @@ const SETTLED_AFTER_NS: u64 = 10_000_000_000;
 const WORDS_AT_ONCE: usize = 16;
 
 /// A commit that takes longer is told as stuck.
-const STUCK_MS: u64 = 5000;
+pub(crate) const STUCK_MS: u64 = 5000;
 
 /// Why a run ended, and what it has seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,6 +147,10 @@ pub struct Recorder<C> {
     marks: Option<Receiver<Mark>>,
     reports: Option<Receiver<Report>>,
     words: Option<Receiver<Word>>,
+    beacon: Option<Beacon>,
+    /// Boot time of its last frame.
+    beacon_ns: u64,
+    mirror: Option<Box<Mirror<C>>>,
     /// Boot time from which on an error of the kernel is an alarm.
     settled_ns: u64,
 }
@@ -187,6 +196,9 @@ impl<C: Compressor> Recorder<C> {
             marks: None,
             reports: None,
             words: None,
+            beacon: None,
+            beacon_ns: 0,
+            mirror: None,
             settled_ns,
         }
     }
@@ -212,6 +224,20 @@ impl<C: Compressor> Recorder<C> {
         self
     }
 
+    /// Records there too.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: Option<Mirror<C>>) -> Self {
+        self.mirror = mirror.map(Box::new);
+        self
+    }
+
+    /// Sends the newest frame there too.
+    #[must_use]
+    pub fn with_beacon(mut self, beacon: Option<Beacon>) -> Self {
+        self.beacon = beacon;
+        self
+    }
+
     /// Records until told to end. `stop_reason_of` says what a termination means: only the service
     /// manager knows whether the machine goes down.
     pub fn run(mut self, stop_reason_of: impl Fn(Signal) -> i64) -> std::io::Result<Ended> {
@@ -219,13 +245,18 @@ impl<C: Compressor> Recorder<C> {
             let signal = self.wait_for_tick();
             // First: a commit that has ended while we slept is not stuck.
             self.poll_writer()?;
+            self.poll_mirror();
             match signal {
-                Some(Signal::Commit) => self.commit_now = true,
+                Some(Signal::Commit) => {
+                    self.commit_now = true;
+                    self.mirror.iter_mut().for_each(|mirror| mirror.hurry());
+                }
                 Some(Signal::Hangup) => {}
                 Some(signal) => break stop_reason_of(signal),
                 None => self.tick(),
             }
             self.commit_if_due();
+            self.commit_mirror(None);
             let now_ns = self.clock.boottime_ns();
             if self.plan.until_ns.is_some_and(|until| now_ns >= until) {
                 break stop_reason::TIME_OVER;
@@ -262,10 +293,9 @@ impl<C: Compressor> Recorder<C> {
 
     /// Puts the sample into memory; in a stall, if it is its turn.
     fn keep(&mut self, tick: u64) {
+        self.keep_in_mirror();
         let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
-        let held = self.rows.bytes_from(needed);
-        let stage = THINNING.iter().find(|(sixteenths, _)| held <= ROW_BYTES / 16 * sixteenths);
-        let every = stage.map_or(1800, |(_, every)| *every);
+        let every = thinned(self.rows.bytes_from(needed));
         if tick.is_multiple_of(every) && self.rows.push(self.sampler.sample(), needed) {
             self.last_tick = Some(tick);
             if self.first_tick.is_none() {
@@ -379,6 +409,9 @@ impl<C: Compressor> Recorder<C> {
             let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
             let Some(kind) = word.event else {
                 self.events.words.put(tick, &word, sealed);
+                if let Some(mirror) = &mut self.mirror {
+                    mirror.word(tick, &word);
+                }
                 continue;
             };
             if self.events.has_room(EVENT_COUNT / 2, sealed) {
@@ -410,11 +443,23 @@ impl<C: Compressor> Recorder<C> {
         let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
         self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
         self.commit_now |= !QUIET.contains(&kind);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.event(kind, (tick, at_ns, self.plan.interval_ns), arguments, text);
+            if !QUIET.contains(&kind) {
+                mirror.hurry();
+            }
+        }
     }
 
     fn commit_age_ms(&self, now_ns: u64) -> u64 {
         if self.writer.is_busy() { now_ns.saturating_sub(self.sent_ns) / 1_000_000 } else { 0 }
     }
+}
+
+/// One in so many samples is kept while memory holds so many bytes that are needed.
+pub(crate) fn thinned(held: usize) -> u64 {
+    let stage = THINNING.iter().find(|(sixteenths, _)| held <= ROW_BYTES / 16 * sixteenths);
+    stage.map_or(1800, |(_, every)| *every)
 }
 
 fn signed(value: u64) -> i64 {

@@ -129,7 +129,7 @@ impl Disk for Returning {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
 
     use flightrec_format::superblock::Geometry;
@@ -198,6 +198,34 @@ mod tests {
         Returning::new(Box::new(Opened(bytes.clone(), false)), superblock(), Box::new(reopen))
     }
 
+    /// A tail frame's, of the same recording.
+    pub(crate) fn header() -> Header {
+        Header {
+            compatible_flags: 0,
+            area: Area::Tail,
+            codec: flightrec_format::frame::Codec::Plain,
+            recording_id: [7; 16],
+            boot_id: [1; 16],
+            run_id: [1; 8],
+            seq: 99,
+            first_tick: 1,
+            last_tick: 1,
+            interval_ns: 1,
+            boottime_ns: 1,
+            monotonic_ns: 1,
+            realtime_ns: 1,
+            boot_ordinal: 1,
+            slot: 0,
+            slots: 1,
+            synced: false,
+            payload_len: 0,
+            body_len: 0,
+            payload_crc: 0,
+            facts_crc: 0,
+            budget_kib: 0,
+        }
+    }
+
     fn commit(disk: &mut Returning) -> Result<(), i32> {
         let mut slot = vec![1; 4096];
         slot[0] = 2;
@@ -228,30 +256,7 @@ mod tests {
         let mut stranger = card();
         stranger[..4096].copy_from_slice(&other.slot(0));
         let mut newer = card();
-        let mut header = Header {
-            compatible_flags: 0,
-            area: Area::Tail,
-            codec: flightrec_format::frame::Codec::Plain,
-            recording_id: [7; 16],
-            boot_id: [1; 16],
-            run_id: [1; 8],
-            seq: 99,
-            first_tick: 1,
-            last_tick: 1,
-            interval_ns: 1,
-            boottime_ns: 1,
-            monotonic_ns: 1,
-            realtime_ns: 1,
-            boot_ordinal: 1,
-            slot: 0,
-            slots: 1,
-            synced: false,
-            payload_len: 0,
-            body_len: 0,
-            payload_crc: 0,
-            facts_crc: 0,
-            budget_kib: 0,
-        };
+        let mut header = header();
         header.seal(&mut newer[8192..12288]);
         for there in [stranger, newer] {
             let bytes: Shared = Arc::new(Mutex::new(Some(card())));

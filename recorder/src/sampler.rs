@@ -202,6 +202,18 @@ impl Sampler {
             *lost = outcome.is_err();
         }
         let offset_ms = self.read_clocks();
+        self.say(pain);
+        self.compare(boottime_ns, offset_ms, pain);
+        let Self { watched, sample, notices, .. } = self;
+        watched.look(sample, |kind, name, value| {
+            let argument = i64::try_from(value).ok();
+            notices.push(Notice { kind, argument, text: Text::Of(name) });
+        });
+        self.precision.apply(&self.layout, &mut self.sample);
+    }
+
+    /// What the sample says of the recorder.
+    pub fn say(&mut self, pain: &Pain) {
         for (column, value) in self.columns.pain.into_iter().zip([
             pain.samples,
             pain.missed_ticks,
@@ -217,13 +229,6 @@ impl Sampler {
         ]) {
             self.sample.set(column, value);
         }
-        self.compare(boottime_ns, offset_ms, pain);
-        let Self { watched, sample, notices, .. } = self;
-        watched.look(sample, |kind, name, value| {
-            let argument = i64::try_from(value).ok();
-            notices.push(Notice { kind, argument, text: Text::Of(name) });
-        });
-        self.precision.apply(&self.layout, &mut self.sample);
     }
 
     /// Reads the clocks close together; returns real time minus boot time.

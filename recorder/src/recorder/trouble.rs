@@ -4,6 +4,7 @@ use flightrec_format::event::EventKind;
 
 use super::{Recorder, signed};
 use crate::frames::Compressor;
+use crate::mirror::STUCK;
 use crate::words::Text;
 
 /// After a failed commit the next try waits this long, doubled each time.
@@ -42,8 +43,7 @@ impl<C: Compressor> Recorder<C> {
     /// A commit has failed: each error is told once, and the next try waits.
     pub(super) fn tell_failed(&mut self, tick: Option<u64>, done_ns: u64, errno: i32) {
         self.failures += 1;
-        let wait_ns = RETRY_NS.saturating_mul(1 << self.failures.min(8)) / 2;
-        self.retry_at_ns = done_ns.saturating_add(wait_ns.min(RETRY_MAX_NS));
+        self.retry_at_ns = done_ns.saturating_add(retry_ns(self.failures));
         let trouble = self.trouble();
         let Some(tick) = tick.filter(|_| trouble.told_errno != errno) else { return };
         trouble.told_errno = errno;
@@ -73,13 +73,20 @@ impl<C: Compressor> Recorder<C> {
     }
 }
 
+/// How long to wait after so many failures in a row.
+#[must_use]
+pub fn retry_ns(failures: u32) -> u64 {
+    (RETRY_NS.saturating_mul(1 << failures.min(8)) / 2).min(RETRY_MAX_NS)
+}
+
 /// An error of a write or sync, in words.
-fn meaning(errno: i32) -> &'static str {
+pub(super) fn meaning(errno: i32) -> &'static str {
     match errno {
         5 => "the disk reports an error",
         6 | 19 | 103 | 107 | 108 | 123 => "the device is gone",
         16 => "somebody else has it open",
         28 => "no room is left",
+        STUCK => "a commit is stuck",
         30 => "the file system is read-only",
         116 => "what is there now is not our recording any more",
         _ => "write or sync",
@@ -92,9 +99,7 @@ mod tests {
 
     #[test]
     fn tries_come_a_minute_apart_at_most() {
-        let waits = (1..=9).map(|failures: u32| {
-            (RETRY_NS.saturating_mul(1 << failures.min(8)) / 2).min(RETRY_MAX_NS) / RETRY_NS
-        });
-        assert_eq!(waits.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        let waits = [1, 2, 3, 4, 5, 6, 7, 8, 99].map(|failures| retry_ns(failures) / RETRY_NS);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     }
 }
