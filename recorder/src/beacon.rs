@@ -145,7 +145,7 @@ mod tests {
         ways.to_pmsg(&path).unwrap();
         let mut slot = [9; SLOT_SIZE];
         let mut header = crate::returning::tests::header();
-        header.payload_len = 300;
+        (header.payload_len, header.body_len) = (300, 300);
         header.seal(&mut slot);
         ways.send(&slot);
         ways.send(&slot);

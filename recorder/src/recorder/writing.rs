@@ -7,7 +7,6 @@ use super::{Ended, Recorder, signed};
 use crate::alert::Grade;
 use crate::committer::Committer;
 use crate::frames::{Compressor, Stamp};
-use crate::mirror::Mirror;
 use crate::pstore::LastWords;
 use crate::resume::Resume;
 
@@ -91,11 +90,11 @@ impl<C: Compressor> Recorder<C> {
             self.send_elsewhere(now_ns);
             return;
         }
-        let Some(committer) = &mut self.committer else { return };
-        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
         let since_ns = self.last_commit_ns.map(|last| now_ns.saturating_sub(last));
         let wanted_ns = self.wanted_ns();
         let interval_ns = self.budget.commit_ns(self.alert.grade(), wanted_ns, now_ns);
+        let Some(committer) = &mut self.committer else { return };
+        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
         // Half a tick early is on time: the next chance is a whole tick later.
         let due = since_ns.is_none_or(|since| since + self.plan.interval_ns / 2 >= interval_ns);
         let urgent = (self.commit_now || committer.has_backlog(&self.rows))
@@ -115,7 +114,7 @@ impl<C: Compressor> Recorder<C> {
     }
 
     /// Time between commits, by how bad it is.
-    fn wanted_ns(&self) -> u64 {
+    pub(super) fn wanted_ns(&self) -> u64 {
         match self.alert.grade() {
             Grade::Dying => self.plan.commit_dying_ns,
             Grade::Calm | Grade::Warn => self.plan.commit_ns,
@@ -230,7 +229,7 @@ impl<C: Compressor> Recorder<C> {
         let is_busy = |own: &Self| {
             own.writer.is_busy()
                 || own.committer.is_none()
-                || own.mirror.as_ref().is_some_and(Mirror::is_busy)
+                || own.mirror.as_ref().is_some_and(|mirror| mirror.is_busy())
         };
         while is_busy(&self) {
             if self.poll_writer().is_err() {
