@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bad_recordings;
+mod beacon;
 mod canary;
 mod carve;
 mod create;
@@ -18,6 +19,7 @@ mod logs;
 mod long_life;
 mod manager;
 mod mark;
+mod mirror;
 mod packaging;
 mod power_cut;
 mod raw_partition;
@@ -31,4 +33,5 @@ mod status;
 mod threads;
 mod tidy;
 mod trees;
+mod trouble;
 mod who;

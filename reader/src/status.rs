@@ -24,6 +24,10 @@ use crate::views::text::escape;
 use crate::wear::Below;
 use crate::zone;
 
+mod mirror;
+
+pub use mirror::Mirror;
+
 /// What a run of the recorder has come to.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -62,6 +66,8 @@ pub struct Status {
     pub own: Vec<(&'static str, u64)>,
     /// Sources that stopped answering in the newest run, and why.
     pub lost_sources: Vec<Lost>,
+    /// The second recording, if there is to be one.
+    pub mirror: Option<Mirror>,
 }
 
 /// A source that does not answer any more.
@@ -204,6 +210,7 @@ impl Status {
                 })
                 .collect(),
             lost_sources: lost_sources(timeline, (boot, run)),
+            mirror: facts.as_ref().and_then(|facts| Mirror::of(facts, now_ms)),
             facts,
         })
     }
@@ -280,6 +287,16 @@ impl Status {
                 process.threads,
                 process.nice,
                 process.oom_score_adj
+            );
+        }
+        if let Some(mirror) = &self.mirror {
+            out.push_str(",\"mirror\":{\"path\":");
+            json::quote(&mut out, &mirror.path);
+            let age_s = mirror.newest_age_s.as_ref().ok();
+            put!(
+                &mut out,
+                ",\"newest_age_s\":{}}}",
+                age_s.map_or_else(|| "null".to_owned(), ToString::to_string)
             );
         }
         let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());

@@ -1,20 +1,19 @@
 //! Rows to whole frames: how many samples go in, compressed, under a header (spec W3, W4, W6).
 
-use flightrec_format::facts::facts_crc;
 use flightrec_format::frame::{Codec, HEADER_SIZE, Header, flag};
 use flightrec_format::limits::{FRAME_SLOTS_MAX, SLOT_SIZE, TAIL_PAYLOAD_MAX};
 use flightrec_format::place::Area;
 
-use crate::clock::Clock;
 use crate::encoder::{Encoded, Encoder, Line, TooMuch, Wanted};
 use crate::events::Events;
-use crate::recorder::Plan;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
 use crate::sys::StaticCompressor;
 use crate::words::Text;
 use crate::words::kept::{SEALED_LEN_MAX, TAIL_LEN_MAX};
 use crate::writers::Writers;
+
+pub use stamp::Stamp;
 
 /// Turns a body into a payload; `None` if it does not fit.
 pub trait Compressor {
@@ -25,58 +24,6 @@ pub trait Compressor {
 impl Compressor for StaticCompressor {
     fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
         Self::compress(self, body, payload)
-    }
-}
-
-/// What is the same in every header of a run, and what changes with the clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stamp {
-    /// As in the superblock.
-    pub recording_id: [u8; 16],
-    /// Of the kernel.
-    pub boot_id: [u8; 16],
-    /// Of this run.
-    pub run_id: [u8; 8],
-    /// Counts the boots of this recording.
-    pub boot_ordinal: u32,
-    /// Sampling interval, nanoseconds.
-    pub interval_ns: u64,
-    /// `CLOCK_BOOTTIME` now.
-    pub boottime_ns: u64,
-    /// `CLOCK_MONOTONIC` now.
-    pub monotonic_ns: u64,
-    /// `CLOCK_REALTIME` now.
-    pub realtime_ns: i64,
-    /// Whether the kernel calls real time synchronised.
-    pub synced: bool,
-    /// Checksum of the run facts.
-    pub facts_crc: u32,
-    /// Level of the write budget, KiB.
-    pub budget_kib: u32,
-}
-
-impl Stamp {
-    /// What is the same in all headers that a run writes into a recording.
-    #[must_use]
-    pub fn of_run(plan: &Plan, recording_id: [u8; 16], boot_ordinal: u32) -> Self {
-        Self {
-            recording_id,
-            boot_id: plan.boot_id,
-            run_id: plan.run_id,
-            boot_ordinal,
-            interval_ns: plan.interval_ns,
-            facts_crc: facts_crc(&plan.facts),
-            ..Self::default()
-        }
-    }
-
-    /// What changes with the clock.
-    pub fn tell_time(&mut self, clock: &dyn Clock, boottime_ns: u64, budget_kib: u32) {
-        self.boottime_ns = boottime_ns;
-        self.monotonic_ns = clock.monotonic_ns();
-        self.realtime_ns = clock.realtime_ns();
-        self.synced = clock.synced();
-        self.budget_kib = budget_kib;
     }
 }
 
@@ -464,5 +411,6 @@ fn seal(
 }
 
 mod coarse;
+mod stamp;
 #[cfg(test)]
 mod tests;

@@ -102,7 +102,8 @@ impl<C: Compressor> Mirror<C> {
     /// Puts a sample into memory, if it is its turn.
     pub fn keep(&mut self, sample: &Sample) {
         let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
-        let every = thinned(self.rows.bytes_from(needed));
+        let takes_none = self.committer.is_none() || self.writer.is_busy() || self.failures > 0;
+        let every = if takes_none { thinned(self.rows.bytes_from(needed)) } else { 1 };
         if sample.tick.is_multiple_of(every) && self.rows.push(sample, needed) {
             self.first_tick.get_or_insert(sample.tick);
         } else {

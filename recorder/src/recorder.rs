@@ -25,6 +25,7 @@ use crate::sampler::{Pain, Sampler};
 use crate::words::Word;
 use crate::writer::Writer;
 
+mod hearing;
 mod mirroring;
 mod trouble;
 mod writing;
@@ -92,14 +93,8 @@ const QUIET: [EventKind; 7] = [
     EventKind::UNIT_OOM,
 ];
 
-/// The kernel's errors, and worse: `err` of syslog.
-const GRAVE_SEVERITY: u8 = 3;
-
 /// What the kernel said before we came, and while it found its disks, is told, and is no alarm.
 const SETTLED_AFTER_NS: u64 = 10_000_000_000;
-
-/// Words of logs that are taken at one tick.
-const WORDS_AT_ONCE: usize = 16;
 
 /// A commit that takes longer is told as stuck.
 pub(crate) const STUCK_MS: u64 = 5000;
@@ -295,7 +290,9 @@ impl<C: Compressor> Recorder<C> {
     fn keep(&mut self, tick: u64) {
         self.keep_in_mirror();
         let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
-        let every = thinned(self.rows.bytes_from(needed));
+        // The newest one belongs to the first frame after a stall, whoever's turn it is.
+        let takes_none = self.writer.is_busy() || self.failures > 0;
+        let every = if takes_none { thinned(self.rows.bytes_from(needed)) } else { 1 };
         if tick.is_multiple_of(every) && self.rows.push(self.sampler.sample(), needed) {
             self.last_tick = Some(tick);
             if self.first_tick.is_none() {
@@ -378,52 +375,6 @@ impl<C: Compressor> Recorder<C> {
                 &counts,
                 b"memory was full while the disk was stuck",
             );
-        }
-    }
-
-    /// One mark, at the time at which it was said: it came a second or two ago. What is sealed,
-    /// or may leave the tail unsealed, takes no more events; then it goes to the first that does.
-    fn tell_mark(&mut self) {
-        let Some(mark) = self.marks.as_ref().and_then(|marks| marks.try_recv().ok()) else {
-            return;
-        };
-        let said_ns = mark.boottime_ns.min(self.clock.boottime_ns());
-        let open = self.committer.as_ref().map_or(0, Committer::open_row).max(self.rows.first());
-        let due = |row: &u64| {
-            self.rows.tick(*row).is_some_and(|tick| tick * self.plan.interval_ns <= said_ns)
-        };
-        let newest = self.rows.next().saturating_sub(1);
-        let row = (open..=newest).rev().find(due).unwrap_or(open.min(newest));
-        if let Some(tick) = self.rows.tick(row) {
-            self.event_at(EventKind::MARK, (tick, said_ns), &[], mark.text());
-        }
-    }
-
-    /// What logs said since the last tick: messages to be kept, and events. Of these half the room is
-    /// left to others.
-    fn tell_words(&mut self, tick: u64) {
-        for _ in 0..WORDS_AT_ONCE {
-            let Some(word) = self.words.as_ref().and_then(|words| words.try_recv().ok()) else {
-                return;
-            };
-            let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
-            let Some(kind) = word.event else {
-                self.events.words.put(tick, &word, sealed);
-                if let Some(mirror) = &mut self.mirror {
-                    mirror.word(tick, &word);
-                }
-                continue;
-            };
-            if self.events.has_room(EVENT_COUNT / 2, sealed) {
-                let mut argument = signed(word.count);
-                if kind == EventKind::KERNEL {
-                    argument = i64::from(word.severity);
-                    if word.severity <= GRAVE_SEVERITY && word.at_ns >= self.settled_ns {
-                        self.alert.shock();
-                    }
-                }
-                self.event_at(kind, (tick, word.at_ns), &[argument], word.text.as_bytes());
-            }
         }
     }
 

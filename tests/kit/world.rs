@@ -174,6 +174,17 @@ pub fn blank_with(geometry: Geometry) -> Image {
 /// Stands between recorder and disk: an honest one changes nothing.
 pub type Adapter = Box<dyn FnOnce(Box<dyn Disk>) -> Box<dyn Disk>>;
 
+/// Runs the real recorder, equipped with what else it may have: a mirror, a beacon.
+pub fn record_with(
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    run: &Run,
+    equip: impl FnOnce(Recorder<StaticCompressor>) -> Recorder<StaticCompressor>,
+) -> Tale {
+    let compressor = StaticCompressor::new().expect("memory");
+    record_equipped(disk, clock, run, (Box::new(|disk| disk), compressor), equip)
+}
+
 /// Runs the real recorder once.
 pub fn record(disk: &SimDisk, clock: &Arc<SimClock>, run: &Run) -> Tale {
     let compressor = StaticCompressor::new().expect("memory");
@@ -187,6 +198,16 @@ pub fn record_through<C: Compressor>(
     run: &Run,
     adapter: Adapter,
     compressor: C,
+) -> Tale {
+    record_equipped(disk, clock, run, (adapter, compressor), |recorder| recorder)
+}
+
+fn record_equipped<C: Compressor>(
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    run: &Run,
+    (adapter, compressor): (Adapter, C),
+    equip: impl FnOnce(Recorder<C>) -> Recorder<C>,
 ) -> Tale {
     let begun_ns = clock.boottime_ns();
     let end_ns = begun_ns + run.length_ns;
@@ -253,7 +274,7 @@ pub fn record_through<C: Compressor>(
     let reason = if let End::Stop(reason) = run.end { reason } else { 3 };
     let here: Arc<dyn Clock> = clock.clone();
     let recorder = Recorder::new(plan, here, sampler, writer, compressor).with_words(words);
-    tale.ended = recorder.run(move |_| reason).ok();
+    tale.ended = equip(recorder).run(move |_| reason).ok();
     let cut = run.end == End::Cut;
     tale.ended_ns = if cut { end_ns } else { clock.boottime_ns() };
     let in_time = |at_ns: u64| !cut || at_ns <= end_ns;
