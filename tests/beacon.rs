@@ -82,7 +82,12 @@ fn what_a_host_received_is_read_by_dump_and_carve() {
     let carved = carve(&sent);
     assert_eq!(ticks(&carved).len(), here.samples.len(), "{}", carved.err);
     // Where it goes is nobody's business who reads the recording.
-    let (_, boots) = flightrec_tests::recovered::flightrec(&["boots", path.to_str().unwrap(), "--format", "json"]);
+    let (_, boots) = flightrec_tests::recovered::flightrec(&[
+        "boots",
+        path.to_str().unwrap(),
+        "--format",
+        "json",
+    ]);
     assert!(boots.contains("\"beacon\":\"udp\"") && !boots.contains("127.0.0.1"), "{boots}");
 
     // The kernel's ring: headers and payloads alone, the oldest cut anywhere, at no boundary.
@@ -108,18 +113,19 @@ fn what_a_host_received_is_read_by_dump_and_carve() {
 #[test]
 fn the_beacon_goes_on_while_the_disk_is_stuck_or_fails() {
     for mood in [Mood::Slow(u64::MAX), Mood::SyncFails(5)] {
-        let host = listen(200);
+        let host = listen(3000);
         let clock = Arc::new(SimClock::new(60 * SECOND_NS, 1_795_333_133_000_000_000, true));
         let disk = SimDisk::new(blank_recording(1 << 20), clock.clone());
         disk.be(180 * SECOND_NS..u64::MAX, mood);
         let mut ways = Ways::default();
         ways.to_host(host.local_addr().unwrap()).unwrap();
         let beacon = Beacon::start(ways).unwrap();
+        let datagrams = std::thread::spawn(move || received(&host));
         record_with(&disk, &clock, &Run::seconds(1, 2000), |recorder| {
             recorder.with_beacon(Some(beacon))
         });
-        let headers: Vec<Header> =
-            received(&host).iter().map(|own| Header::read(own).unwrap()).collect();
+        let datagrams = datagrams.join().unwrap();
+        let headers: Vec<Header> = datagrams.iter().map(|own| Header::read(own).unwrap()).collect();
         let seqs: Vec<u64> = headers.iter().map(|header| header.seq).collect();
         assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "P4: {seqs:?}");
         let late = headers.iter().filter(|header| header.boottime_ns > 300 * SECOND_NS).count();

@@ -125,8 +125,7 @@ fn the_first_frame_after_a_stall_holds_the_newest_samples_and_a_line_over_all_of
     // In memory the newest samples of a long stall are minutes apart, but for the very newest.
     assert!(dense[0] + HOUR_S > stall.end && *dense.last().unwrap() >= stall.end, "{ticks:?}");
     let mean = (dense[0] - line[0]) / u64::try_from(line.len()).unwrap();
-    // Evenly by rows, of which most are from the begin.
-    assert!(longest_step(&ticks, 0..stall.end) <= 4 * mean, "{ticks:?}");
+    assert!(longest_step(&ticks, 0..stall.end) <= 2 * mean, "{ticks:?}");
 }
 
 /// V6: power that goes while the backlog is written costs nothing that was acknowledged, what is
@@ -137,7 +136,7 @@ fn a_cut_at_any_second_after_a_stall_is_told_as_it_was() {
     let (_, tale) = stalled(stall_s, (STUCK_S + stall_s + 120) * 1000);
     let stall = of_stall(&tale, stall_s);
     let mut unfinished = 0;
-    for second in 0..12 {
+    for second in 0..6 {
         let (disk, tale) = stalled(stall_s, (stall.end + second) * 1000 + 500);
         let acked: Vec<(u64, u64)> = tale.acked().collect();
         let check = |image: &Image, when: &str| {
@@ -155,7 +154,7 @@ fn a_cut_at_any_second_after_a_stall_is_told_as_it_was() {
         // The next start salvages; then the slots that held the frames are written over.
         let clock = Arc::new(SimClock::new(30 * SECOND_NS, 1_795_353_133_000_000_000, true));
         let disk = SimDisk::new(image, clock.clone());
-        let next = Run { boot: 2, ..Run::seconds(2, 1500) };
+        let next = Run { boot: 2, ..Run::seconds(2, 700) };
         record(&disk, &clock, &next);
         check(&disk.durable(), "after the next start");
     }

@@ -193,9 +193,8 @@ impl<C: Compressor> Committer<C> {
                 None
             };
             let must = (must, self.acked[1]);
-            let made = coarse.or_else(|| {
-                self.maker.tail(records, must, facts, holds, &mut job.tail)
-            });
+            let made =
+                coarse.or_else(|| self.maker.tail(records, must, facts, holds, &mut job.tail));
             if let Some(made) = made {
                 job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
                 self.rings.tail_written(berth, made.last_tick);

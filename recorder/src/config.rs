@@ -218,7 +218,9 @@ const KEYS: &[Key] = &[
         name: "mirror",
         allowed: "an absolute path in quotes, not that of the recording; \"\": none",
         show: |config| {
-            quoted(&config.mirror.as_ref().map_or_else(Default::default, |own| own.to_string_lossy()))
+            quoted(
+                &config.mirror.as_ref().map_or_else(Default::default, |own| own.to_string_lossy()),
+            )
         },
         set: |config, value| {
             let path: PathBuf = take(value)?;

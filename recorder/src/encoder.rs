@@ -43,25 +43,26 @@ pub struct Wanted<'a> {
 /// Which rows of a long stretch go in: some that are far apart, then every one.
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
-    /// The first one.
-    pub from_row: u64,
-    /// How many rows from one to the next.
-    pub apart: u64,
+    /// Those that are far apart, ascending; what is left over is `u64::MAX`.
+    pub points: [u64; Self::POINTS_MAX],
     /// From here on every row.
     pub dense_row: u64,
 }
 
 impl Line {
+    /// Most of those that are far apart.
+    pub const POINTS_MAX: usize = 12;
+
     /// Every row.
-    pub const WHOLE: Self = Self { from_row: 0, apart: 1, dense_row: 0 };
+    pub const WHOLE: Self = Self { points: [u64::MAX; Self::POINTS_MAX], dense_row: 0 };
 
     /// The first row from `row` on that goes in.
     fn next(&self, row: u64) -> u64 {
         if row >= self.dense_row {
             return row;
         }
-        let steps = row.saturating_sub(self.from_row).div_ceil(self.apart);
-        (self.from_row + steps * self.apart).min(self.dense_row)
+        let point = self.points.iter().find(|point| **point >= row);
+        point.map_or(self.dense_row, |point| self.dense_row.min(*point))
     }
 }
 

@@ -416,3 +416,20 @@ pub(crate) fn thinned(held: usize) -> u64 {
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Design 4: at least eight hours of a stall, on a machine so busy that a sample takes a KiB.
+    #[test]
+    fn a_night_fits_into_memory_where_samples_are_large_too() {
+        let (mut held, mut seconds) = (0, 0);
+        while held + 1024 <= ROW_BYTES {
+            seconds += thinned(held);
+            held += 1024;
+        }
+        assert!(seconds > 24 * 3600, "{seconds}");
+        assert_eq!(thinned(ROW_BYTES / 2), 1, "less than that is waiting to be sealed");
+    }
+}

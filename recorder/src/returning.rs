@@ -193,7 +193,11 @@ pub(crate) mod tests {
         let again = bytes.clone();
         let reopen = move || {
             let disk: Box<dyn Disk> = Box::new(Opened(again.clone(), false));
-            if again.lock().unwrap().is_some() { Ok(disk) } else { Err(io::Error::from_raw_os_error(2)) }
+            if again.lock().unwrap().is_some() {
+                Ok(disk)
+            } else {
+                Err(io::Error::from_raw_os_error(2))
+            }
         };
         Returning::new(Box::new(Opened(bytes.clone(), false)), superblock(), Box::new(reopen))
     }

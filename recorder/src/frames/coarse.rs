@@ -1,5 +1,7 @@
 //! After a stall: a tail frame with the newest samples, and a coarse line over all that waits (W13).
 
+use std::ops::Range;
+
 use flightrec_format::frame::flag;
 use flightrec_format::place::Area;
 
@@ -13,6 +15,19 @@ use crate::sample::Layout;
 /// Hours apart two samples have little in common, so few have room.
 const TRIES: [(u64, bool); 6] =
     [(12, true), (8, true), (5, true), (5, false), (3, true), (3, false)];
+
+/// So many rows, evenly spread in time, and then every one.
+fn evenly(rows: &Rows, range: Range<u64>, points: u64) -> Line {
+    let mut line = Line { dense_row: range.end, ..Line::WHOLE };
+    let tick = |row| rows.tick(row).unwrap_or(0);
+    let (first, last) = (tick(range.start), tick(range.end));
+    let mut rest = range;
+    for (number, point) in (0..points).zip(&mut line.points) {
+        let due = first + (last - first.min(last)) / points * number;
+        *point = rest.find(|row| tick(*row) >= due).unwrap_or(u64::MAX);
+    }
+    line
+}
 
 impl<C: Compressor> FrameMaker<C> {
     /// Makes a tail frame of the newest rows and some of those from `waiting_row` on, the first
@@ -32,8 +47,7 @@ impl<C: Compressor> FrameMaker<C> {
             if dense_row < waiting_row.saturating_add(2 * points) {
                 continue;
             }
-            let apart = (dense_row - waiting_row).div_ceil(points);
-            let line = Line { from_row: waiting_row, apart, dense_row };
+            let line = evenly(rows, waiting_row..dense_row, points);
             let (facts, slots_end, words_len) = (None, usize::MAX, 0);
             let wanted =
                 Wanted { end_row, line, first_tick, facts, slots_end, with_events, words_len };
