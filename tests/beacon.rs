@@ -26,7 +26,7 @@ fn listen(wait_ms: u64) -> UdpSocket {
 
 /// All that came, one behind the other, as socat appends it to a file.
 fn received(socket: &UdpSocket) -> Vec<Vec<u8>> {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 8192];
     let mut all = Vec::new();
     while let Ok(len) = socket.recv(&mut buffer) {
         all.push(buffer[..len].to_vec());

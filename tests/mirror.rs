@@ -100,7 +100,7 @@ fn a_first_disk_that_is_stuck_or_gone_costs_the_mirror_nothing() {
         assert_eq!(second.causes(), [""; 0], "{mood:?}");
         let newest = second.samples.keys().last().unwrap().1;
         assert!(newest + 11 >= BEGIN_S + length_s, "{mood:?}: {newest}");
-        assert!(second.samples.len() as u64 + 12 > length_s, "{mood:?}");
+        assert!(u64::try_from(second.samples.len()).unwrap() + 12 > length_s, "{mood:?}");
         let told = ["commit_stuck", "commit_error"].map(|kind| second.events_of(kind).len());
         assert_eq!(told.iter().sum::<usize>(), 1, "{mood:?}: {told:?}");
     }

@@ -231,7 +231,7 @@ impl<C: Compressor> Recorder<C> {
                 || own.committer.is_none()
                 || own.mirror.as_ref().is_some_and(|mirror| mirror.is_busy())
         };
-        while is_busy(&self) {
+        while is_busy(self) {
             if self.poll_writer().is_err() {
                 return;
             }
