@@ -53,7 +53,12 @@ impl Pair {
         let clocks: (Arc<dyn Clock>, Arc<dyn Clock>) = (self.clock.clone(), self.second.clock());
         let writer = Writer::here(opener, starter, clocks, None).unwrap();
         let compressor = StaticCompressor::new().unwrap();
-        let mirror = Mirror::new(&run.width.layout(), writer, compressor);
+        let mirror = Mirror::new(
+            &run.width.layout(),
+            writer,
+            compressor,
+            (run.commit_ns, self.clock.boottime_ns()),
+        );
         if run.end == End::Cut {
             self.second.cut_at(BEGIN_S * SECOND_NS + run.length_ns);
         }
@@ -233,5 +238,10 @@ fn two_real_files_are_recorded_into_and_status_tells_of_the_mirror() {
         told.filter(|text| text.contains("mirror: there is no recording at")).count()
     };
     assert!(wait_until(|| lost() == 1));
-    drop(recorder);
+    // And it does not wait for it at the end.
+    let mut recorder = recorder;
+    let pid = recorder.0.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    assert!(wait_until(|| recorder.0.try_wait().unwrap().is_some()), "it waits for its mirror");
+    assert_eq!(dump(&first).events_of("stop").len(), 1);
 }

@@ -210,8 +210,9 @@ impl<C: Compressor> Committer<C> {
     /// Makes a tail frame of the newest rows that is not for the disk, which has no time.
     pub fn frame_elsewhere(&mut self, records: Records<'_>, frame: &mut [u8]) -> bool {
         let newest = records.1.next().saturating_sub(1);
+        let must = if self.has_backlog(records.1) { newest } else { self.acked[0] };
         let berth = self.rings.tail_elsewhere();
-        let rows = (newest, self.acked[1]);
+        let rows = (must, self.acked[1]);
         self.maker.tail(records, rows, None, (&self.stamp, berth), frame).is_some()
     }
 

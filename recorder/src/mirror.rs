@@ -6,6 +6,8 @@
 use flightrec_format::event::EventKind;
 use flightrec_format::superblock::Superblock;
 
+use crate::alert::Grade;
+use crate::budget::{Budget, CAPACITY_BYTES};
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::events::Events;
@@ -33,18 +35,21 @@ pub enum Told {
 /// The errno of a commit that does not come back.
 pub const STUCK: i32 = 110;
 
-/// When the next commit is.
+/// When the next commit is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Boot time now.
     pub now_ns: u64,
     /// Time between samples.
     pub sample_ns: u64,
-    /// Time between commits.
-    pub commit_ns: u64,
-    /// Level of the write budget, which is the first recording's.
-    pub budget_kib: u32,
+    /// How bad it is.
+    pub grade: Grade,
+    /// Time between commits at that grade.
+    pub wanted_ns: u64,
 }
+
+/// What a commit costs the device: nobody asks what lies below.
+const COMMIT_BYTES: u64 = 4096;
 
 /// The second recording.
 pub struct Mirror<C> {
@@ -53,6 +58,9 @@ pub struct Mirror<C> {
     writer: Writer,
     committer: Option<Committer<C>>,
     maker: Option<FrameMaker<C>>,
+    /// Its own: it is another device that wears.
+    budget: Budget,
+    calm_ns: u64,
     pain: Pain,
     first_tick: Option<u64>,
     sent_ns: u64,
@@ -66,14 +74,22 @@ pub struct Mirror<C> {
 }
 
 impl<C: Compressor> Mirror<C> {
-    /// Its writer has been started, and opens the recording.
-    pub fn new(layout: &Layout, writer: Writer, compressor: C) -> Self {
+    /// Its writer has been started, and opens the recording. `calm_ns` is between commits while all
+    /// is calm.
+    pub fn new(
+        layout: &Layout,
+        writer: Writer,
+        compressor: C,
+        (calm_ns, now_ns): (u64, u64),
+    ) -> Self {
         Self {
             rows: Rows::new(layout, ROW_BYTES, ROW_COUNT),
             events: Events::new(EVENT_COUNT),
             writer,
             committer: None,
             maker: Some(FrameMaker::new(layout, COLUMNS_MAX, compressor)),
+            budget: Budget::new(CAPACITY_BYTES, calm_ns, now_ns),
+            calm_ns,
             pain: Pain::default(),
             first_tick: None,
             sent_ns: 0,
@@ -152,6 +168,8 @@ impl<C: Compressor> Mirror<C> {
                     self.begin(plan, &superblock, resume);
                     None
                 }
+                // Its thread has ended, and says no more.
+                Err(_) if self.told.is_some() => None,
                 Err(error) => self.lost(error.raw_os_error().unwrap_or(5)),
             };
         };
@@ -185,7 +203,8 @@ impl<C: Compressor> Mirror<C> {
             return;
         }
         let since_ns = self.last_commit_ns.map(|last| pace.now_ns.saturating_sub(last));
-        let due = since_ns.is_none_or(|since| since + pace.sample_ns / 2 >= pace.commit_ns);
+        let commit_ns = self.budget.commit_ns(pace.grade, pace.wanted_ns, pace.now_ns);
+        let due = since_ns.is_none_or(|since| since + pace.sample_ns / 2 >= commit_ns);
         let hurry = (self.commit_now || committer.has_backlog(&self.rows))
             && since_ns.is_none_or(|since| since >= COMMIT_APART_NS - COMMIT_APART_NS / 20);
         let due = due || hurry || committer.fills_half(&self.rows);
@@ -205,7 +224,9 @@ impl<C: Compressor> Mirror<C> {
     pub fn commit(&mut self, layout: &Layout, clock: &dyn Clock, pace: Pace, last: bool) -> bool {
         let Some(committer) = &mut self.committer else { return false };
         let Some(mut job) = self.writer.take() else { return false };
-        committer.stamp().tell_time(clock, pace.now_ns, pace.budget_kib);
+        let since_ns = self.last_commit_ns.map_or(self.calm_ns, |last| pace.now_ns - last);
+        self.budget.spend(COMMIT_BYTES, since_ns, pace.now_ns);
+        committer.stamp().tell_time(clock, pace.now_ns, self.budget.level_kib());
         if !committer.prepare((layout, &self.rows, &self.events), last, &mut job) {
             self.writer.put_back(job);
             return false;
@@ -224,6 +245,9 @@ impl<C: Compressor> Mirror<C> {
 
     fn begin(&mut self, plan: &Plan, superblock: &Superblock, resume: Resume) {
         let Some(maker) = self.maker.take() else { return };
+        if let Some(kib) = resume.budget_kib {
+            self.budget.restore(u64::from(kib) * 1024);
+        }
         let stamp = Stamp::of_run(plan, superblock.recording_id, resume.boot_ordinal);
         let first_tick = self.first_tick.unwrap_or(u64::MAX);
         self.committer = Some(Committer::new(maker, stamp, &plan.facts, resume, first_tick));

@@ -37,16 +37,11 @@ impl<C: Compressor> Recorder<C> {
 
     /// Commits there when it is time; at the end of a run, anyway.
     pub(super) fn commit_mirror(&mut self, end: Option<bool>) {
-        if self.mirror.is_none() {
-            return;
-        }
-        let now_ns = self.clock.boottime_ns();
-        let wanted_ns = self.wanted_ns();
         let pace = Pace {
-            now_ns,
+            now_ns: self.clock.boottime_ns(),
             sample_ns: self.plan.interval_ns,
-            commit_ns: self.budget.commit_ns(self.alert.grade(), wanted_ns, now_ns),
-            budget_kib: self.budget.level_kib(),
+            grade: self.alert.grade(),
+            wanted_ns: self.wanted_ns(),
         };
         let Some(mirror) = &mut self.mirror else { return };
         let layout = self.sampler.layout();

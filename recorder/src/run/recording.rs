@@ -72,7 +72,8 @@ pub(super) fn record(
     let beacon = beacon.map_err(|error| no_thread(&error))?;
     let (mut logs, heard) = Logs::new(&layout, Places::real(), plan.interval_ns, messages, &clock);
     sources.extend(heard.sources);
-    let mirror = mirror.map(|path| start_mirror(path, &layout, starter, &clock, of_mirror));
+    let mirror = mirror
+        .map(|path| start_mirror(path, &layout, (starter, plan.commit_ns), &clock, of_mirror));
     let mirror = mirror.transpose().map_err(|error| failed("cannot start the mirror", &error))?;
     let sampler = Sampler::new(layout, sources, u32::from(precision), clock.clone());
     let compressor =
@@ -103,7 +104,7 @@ pub(super) fn record(
 fn start_mirror(
     path: PathBuf,
     layout: &Layout,
-    starter: Starter,
+    (starter, calm_ns): (Starter, u64),
     clock: &Arc<dyn Clock>,
     reports: SyncSender<Report>,
 ) -> io::Result<Mirror<StaticCompressor>> {
@@ -133,7 +134,8 @@ fn start_mirror(
         }
     });
     let writer = Writer::start(opener, starter, clock.clone(), None)?;
-    Ok(Mirror::new(layout, writer, StaticCompressor::new()?))
+    let times = (calm_ns, clock.boottime_ns());
+    Ok(Mirror::new(layout, writer, StaticCompressor::new()?, times))
 }
 
 /// How often a mirror that is not there is looked for.
