@@ -7,6 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,10 @@ use flightrec_recorder::sys::StaticCompressor;
 use flightrec_recorder::words::Messages;
 use flightrec_recorder::writer::{Opener, Writer};
 use flightrec_tests::journald::Journald;
+use flightrec_tests::noise::Noise;
+use flightrec_tests::sim_clock::SimClock;
+use flightrec_tests::sim_disk::{Mood, SimDisk};
+use flightrec_tests::world::blank_recording;
 
 #[path = "footprint/stall.rs"]
 mod stall;
@@ -340,5 +345,101 @@ fn looking_at_the_journal_allocates_nothing() {
         }
     }
     assert!(heard.0 > 10, "nothing was shown");
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
+}
+
+/// A simulated clock; what is allocated between two boot times is counted.
+struct NightClock {
+    sim: Arc<SimClock>,
+    counted_ns: Range<u64>,
+}
+
+impl Clock for NightClock {
+    fn boottime_ns(&self) -> u64 {
+        self.sim.boottime_ns()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.sim.monotonic_ns()
+    }
+
+    fn realtime_ns(&self) -> i64 {
+        self.sim.realtime_ns()
+    }
+
+    fn synced(&self) -> bool {
+        self.sim.synced()
+    }
+
+    fn wait(&self, deadline_ns: u64) -> Option<Signal> {
+        COUNTING.store(self.counted_ns.contains(&self.boottime_ns()), Ordering::Relaxed);
+        self.sim.wait(deadline_ns)
+    }
+}
+
+/// Readings that hardly repeat, so that memory fills soon.
+struct Noisy(Noise, Range<usize>);
+
+impl Source for Noisy {
+    fn name(&self) -> &'static str {
+        "noise"
+    }
+
+    fn read(&mut self, sample: &mut Sample) -> Result<(), i32> {
+        for column in self.1.clone() {
+            sample.set(column, self.0.below(4000));
+        }
+        Ok(())
+    }
+}
+
+/// Memory fills and samples are thinned, events are told, the alert comes: in places taken at start.
+#[test]
+fn nine_hours_in_which_the_disk_is_stuck_allocate_nothing() {
+    let _turn = TURN.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
+    let (second_ns, hour_ns) = (1_000_000_000, 3_600_000_000_000);
+    let sim = Arc::new(SimClock::new(60 * second_ns, 1_795_333_133_000_000_000, true));
+    let disk = SimDisk::new(blank_recording(1 << 20), sim.clone());
+    disk.be(200 * second_ns..211 * second_ns, Mood::Slow(10 * hour_ns));
+    let of_disk = disk.clock();
+    let mut seen = disk.clone();
+    let opener: Opener = Box::new(move || {
+        let superblock = find_superblock(&mut seen, 1 << 20)?.unwrap();
+        Ok((Box::new(seen), superblock))
+    });
+    let counted_ns = 220 * second_ns..200 * second_ns + 9 * hour_ns;
+    let until_ns = Some(counted_ns.end + 60 * second_ns);
+    let clock: Arc<dyn Clock> = Arc::new(NightClock { sim, counted_ns });
+    let starter = Starter { boot_id: [1; 16], facts_crc: 0 };
+    let writer = Writer::here(opener, starter, (clock.clone(), of_disk), None).unwrap();
+    let layout = Layout::new(MACHINE, RANKS);
+    let columns = layout.machine_column(50).unwrap()..layout.machine_column(101).unwrap() + 80;
+    let sources: Vec<Box<dyn Source + Send>> = vec![Box::new(Noisy(Noise(1), columns))];
+    let sampler = Sampler::new(layout, sources, 0, clock.clone());
+    let plan = Plan {
+        interval_ns: second_ns,
+        commit_ns: 10 * second_ns,
+        commit_bytes: 4096,
+        slowed: None,
+        commit_dying_ns: second_ns,
+        until_ns,
+        boot_id: [1; 16],
+        run_id: [2; 8],
+        facts: Vec::new(),
+        complaints: Vec::new(),
+        copied: false,
+        last_words: LastWords::default(),
+        limits: Limits::default(),
+        ration: Ration::new(60, 0),
+    };
+    let before = disk.counts();
+    let recorder = Recorder::new(plan, clock, sampler, writer, StaticCompressor::new().unwrap());
+    let ended = recorder.run(|_| 3).unwrap();
+    assert!(ended.samples > 9 * 3600, "{ended:?}");
+    assert!(
+        !ended.durable && disk.counts().0 < before.0 + 30,
+        "it was not stuck: nothing was shown"
+    );
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bad_recordings;
+mod beacon;
 mod canary;
 mod carve;
 mod create;
@@ -20,6 +21,7 @@ mod logs;
 mod long_life;
 mod manager;
 mod mark;
+mod mirror;
 mod packaging;
 mod power_cut;
 mod raw_partition;
@@ -28,8 +30,10 @@ mod resize;
 mod slow_sources;
 mod snapshot;
 mod spec;
+mod stall;
 mod status;
 mod threads;
 mod tidy;
 mod trees;
+mod trouble;
 mod who;

@@ -12,6 +12,7 @@ spec_decoder_selftest.py tries both. Numbers behind a # name sections and rules 
 import bisect
 import collections
 import functools
+import itertools
 import json
 import os
 import sys
@@ -52,9 +53,9 @@ class Sample:
         frame = self.copies[0].frame
         return frame.history_seq() + frame.header.slots if frame.history_seq() else None
 
-    def stands_only_in(self, seq):
-        """Whether all copies stand in the tail frame `seq`, or in salvaged copies of it."""
-        return all(copy.frame.header.area == TAIL and copy.frame.header.seq == seq for copy in self.copies)
+    def stands_only_in(self, seqs):
+        """Whether all copies stand in tail frames of these seqs, or in salvaged copies of them."""
+        return all(copy.frame.header.area == TAIL and copy.frame.header.seq in seqs for copy in self.copies)
 
     def behind(self, lap):
         """Whether the history was written on over what lay beside it: the lap ends at the seq `lap` (V6)."""
@@ -74,13 +75,19 @@ class Run:
     samples: dict = field(default_factory=dict)  # tick -> Sample
     events: dict = field(default_factory=dict)  # Event -> interval_ns; the key is R6, so copies fall together
     messages: dict = field(default_factory=dict)  # key (R9) -> [count, interval_ns]
-    newest_tail_seq: int = 0  # of its live tail frames, salvaged ones included
+    tail_seqs: dict = field(default_factory=dict)  # of its live tail frames, salvaged ones included: seq -> bit 2
 
     def start_ns(self):
         if self.samples:
             return self.samples[min(self.samples)].time_ns
         event = min(self.events)
         return event.tick * self.events[event] + event.offset_ms * 10**6
+
+    def newest_tail_seqs(self):
+        """The newest tail frame's, and before it those in a row with bit 2, if it has that (V6)."""
+        newest_first = sorted(self.tail_seqs, reverse=True)
+        in_a_row = list(itertools.takewhile(self.tail_seqs.get, newest_first))
+        return in_a_row or newest_first[:1]
 
     def stopped(self):
         """The stop that the run ends with, if it does (V6)."""
@@ -113,7 +120,7 @@ class Timeline:
             return
         run = boot.runs.setdefault(header.run_id, Run(boot, header.run_id))
         if header.area == TAIL:
-            run.newest_tail_seq = max(run.newest_tail_seq, header.seq)
+            run.tail_seqs[header.seq] = bool(header.compatible_flags & 4)
         for index, (tick, vitals) in enumerate(zip(body.ticks, body.vitals())):
             run.samples.setdefault(tick, Sample(tick, [])).copies.append(Copy(frame, index, vitals))
         for event in body.events:
@@ -233,7 +240,7 @@ def gap_cause(a, run_a, b, run_b, lap, window):  # V6
         return "not durable"
     if taken > 1 and outside:
         return "left out"
-    if taken > 1 and b.stands_only_in(run_b.newest_tail_seq):
+    if taken > 1 and b.stands_only_in(run_b.newest_tail_seqs()):
         return "not durable"
     if taken > 1:
         return "overwritten" if a.behind(lap) or b.behind(lap) else "damaged"

@@ -45,9 +45,9 @@ events! {
     /// A write or sync failed.
     COMMIT_ERROR = 5, "commit_error", ["errno", "seq"], true;
     /// A commit does not end.
-    COMMIT_STUCK = 6, "commit_stuck", ["age_ms"], true;
+    COMMIT_STUCK = 6, "commit_stuck", ["age_ms", "begin_ms"], true;
     /// A stuck or failing commit went through.
-    COMMIT_RECOVERED = 7, "commit_recovered", ["stuck_ms"], true;
+    COMMIT_RECOVERED = 7, "commit_recovered", ["stuck_ms", "begin_ms"], true;
     /// The owner's words.
     MARK = 8, "mark", [], true;
     /// A grave kernel message.

@@ -22,6 +22,8 @@ pub mod flag {
     pub const HOLDS_FACTS: u16 = 1;
     /// Samples were cut by rank (W6).
     pub const CUT: u16 = 2;
+    /// Samples between the first and last tick are left out, which were not durable (W13).
+    pub const SPARSE: u16 = 4;
 }
 
 /// How the payload holds the body.

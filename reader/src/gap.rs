@@ -122,7 +122,8 @@ pub fn between(timeline: &mut Timeline, a: &Stand, b: &Stand) -> Option<Gap> {
     }
     // Only where ticks are missing: it takes a look at all frames of the run.
     let missing = a.sample.tick.checked_add(1).is_some_and(|next| next < b.sample.tick);
-    let newest = if missing { timeline.newest_tail_seq(b.at) } else { None };
+    let newest = if missing { timeline.newest_tail_seqs(b.at) } else { None };
+    let newest = newest.map(|(first, _)| first);
     let cause = within(&a.sample, &b.sample, timeline.passed, newest, left_out)?;
     Some(Gap { from_ns, to_ns, boot, cause })
 }
@@ -141,8 +142,8 @@ fn is_left_out(timeline: &Timeline, a: &Stand, b: &Stand) -> bool {
         || (a.at.0 != b.at.0 && !(inside(a_place.0) && inside(b_place.0)))
 }
 
-/// The cause of missing ticks within one run; `passed` as in [`Timeline`], `newest` the seq of the
-/// run's newest tail frame: what it brought along after a stall may never have been durable.
+/// The cause of missing ticks within one run; `passed` as in [`Timeline`], `newest` the first seq of
+/// the run's newest tail frames: what they brought along after a stall may never have been durable.
 /// `left_out`: outside of what a snapshot was made of.
 fn within(
     a: &Joined,
@@ -167,7 +168,7 @@ fn within(
         first.is_some_and(|(end, passed)| end <= passed.saturating_add(LAP_EDGE_SLOTS))
     };
     let suspended_ns = grew(a.vitals.suspended_ms, b.vitals.suspended_ms) * 1_000_000;
-    let unacknowledged = taken > 1 && newest.is_some_and(|seq| b.stands_only_in(seq));
+    let unacknowledged = taken > 1 && newest.is_some_and(|seq| b.stands_only_from(seq));
     Some(if dropped > 0 && dropped == taken - 1 {
         Cause::NotDurable
     } else if taken > 1 && left_out {

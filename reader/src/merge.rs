@@ -93,11 +93,11 @@ impl Joined {
         Some(Self { tick, time_ns, interval_ns, vitals, history_end, copies })
     }
 
-    /// Whether all copies stand in the tail frame `seq`, or copies of it.
+    /// Whether all copies stand in tail frames from `seq` on, or copies of them.
     #[must_use]
-    pub fn stands_only_in(&self, seq: u64) -> bool {
+    pub fn stands_only_from(&self, seq: u64) -> bool {
         let is_it =
-            |(frame, _): &SampleCopy| frame.header.area == Area::Tail && frame.header.seq == seq;
+            |(frame, _): &SampleCopy| frame.header.area == Area::Tail && frame.header.seq >= seq;
         self.copies.iter().all(is_it)
     }
 

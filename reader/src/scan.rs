@@ -55,6 +55,8 @@ pub struct Frame {
     pub synced: bool,
     /// Whether it holds run facts.
     pub has_facts: bool,
+    /// Whether it leaves samples out that were not durable (W13).
+    pub is_sparse: bool,
     /// Slots that it takes.
     pub slots: u16,
 }
@@ -190,6 +192,7 @@ impl Scan {
             synced: header.synced,
             slots: header.slots,
             has_facts: header.compatible_flags & flag::HOLDS_FACTS != 0,
+            is_sparse: header.compatible_flags & flag::SPARSE != 0,
         }
     }
 }

@@ -25,9 +25,11 @@ use crate::zone;
 
 pub mod limits;
 mod lost;
+mod mirror;
 
 use limits::Limits;
 pub use lost::Lost;
+pub use mirror::Mirror;
 
 /// What a run of the recorder has come to.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub struct Status {
     pub own: Vec<(&'static str, u64)>,
     /// Sources that stopped answering in the newest run, and why.
     pub lost_sources: Vec<Lost>,
+    /// The second recording, if there is to be one.
+    pub mirror: Option<Mirror>,
 }
 
 const DAY_S: u64 = 86_400;
@@ -167,6 +171,7 @@ impl Status {
                 })
                 .collect(),
             lost_sources: lost::sources(timeline, (boot, run)),
+            mirror: facts.as_ref().and_then(|facts| Mirror::of(facts, now_ms)),
             facts,
         };
         Some(status.without_what_is_absent())
@@ -259,6 +264,16 @@ impl Status {
             );
         }
         self.limits.put_json(&mut out);
+        if let Some(mirror) = &self.mirror {
+            out.push_str(",\"mirror\":{\"path\":");
+            json::quote(&mut out, &mirror.path);
+            let age_s = mirror.newest_age_s.as_ref().ok();
+            put!(
+                &mut out,
+                ",\"newest_age_s\":{}}}",
+                age_s.map_or_else(|| "null".to_owned(), ToString::to_string)
+            );
+        }
         let lost = self.lost_sources.iter().map(|lost| lost.source.as_str());
         texts(&mut out, "missing", self.of_fact("missing"));
         texts(&mut out, "absent", self.absent());

@@ -185,14 +185,20 @@ impl Timeline {
         self.boots.get(boot)?.runs.get(run)
     }
 
-    /// The seq of the newest live frame of a run in the tail, or copied from there.
-    pub fn newest_tail_seq(&mut self, (boot, run): (usize, usize)) -> Option<u64> {
+    /// Seqs of the newest live frames of a run in the tail, or copied from there, first and last:
+    /// of one frame, or of those in a row at the end that leave samples out (V6).
+    pub fn newest_tail_seqs(&mut self, (boot, run): (usize, usize)) -> Option<(u64, u64)> {
         let frames = &self.boots.get(boot)?.runs.get(run)?.frames;
         let of_tail = frames.iter().filter(|frame| frame.area == Area::Tail);
         let mut newest_first: Vec<&Frame> = of_tail.collect();
         newest_first.sort_by_key(|frame| Reverse(frame.seq));
-        let live = newest_first.into_iter().find(|frame| self.recover.load(frame).is_some());
-        live.map(|frame| frame.seq)
+        let mut live = newest_first.into_iter().filter(|frame| self.recover.load(frame).is_some());
+        let last = live.next()?;
+        if !last.is_sparse {
+            return Some((last.seq, last.seq));
+        }
+        let first = live.take_while(|frame| frame.is_sparse).last();
+        Some((first.map_or(last.seq, |frame| frame.seq), last.seq))
     }
 
     /// The samples `from ..= to` of a run.

@@ -68,7 +68,8 @@ fn replay(layout: &Layout, samples: &[Sample], what: &str) -> Steps {
             continue;
         }
         let all = (layout, &rows, &events);
-        let made = tails.time(|| maker.tail(all, committed[0], None, (&stamp, berth), &mut tail));
+        let must = (committed[0], committed[1]);
+        let made = tails.time(|| maker.tail(all, must, None, (&stamp, berth), &mut tail));
         committed = [committed[1], rows.next()];
         tails.bytes += made.unwrap().end_row - made.unwrap().first_row;
         // The last samples are sealed too, as at a stop.

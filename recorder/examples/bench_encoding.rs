@@ -361,7 +361,8 @@ fn run(layout: &Layout, samples: &[Sample], bits: u32) {
         }
         let all = (layout, &rows, &events);
         let must = committed[0];
-        let made = maker.tail(all, must, None, (&stamp, berth), &mut tail).unwrap();
+        let held = (must, committed[1]);
+        let made = maker.tail(all, held, None, (&stamp, berth), &mut tail).unwrap();
         assert!(made.first_row <= must);
         cut += u64::from(made.cut);
         committed = [committed[1], rows.next()];

@@ -12,6 +12,7 @@ use crate::resume::{Resume, Salvage};
 use crate::rings::Rings;
 use crate::rows::Rows;
 use crate::sample::Layout;
+use crate::words::Text;
 use crate::writer::{COPIES_MAX, Copy, Job};
 
 /// The records of a run, for those who write them.
@@ -111,6 +112,11 @@ impl<C: Compressor> Committer<C> {
         &mut self.stamp
     }
 
+    /// Who wrote how much between two ticks.
+    pub fn writers(&mut self, rows: &Rows, ticks: (u64, u64)) -> Text {
+        self.maker.writers(rows, ticks)
+    }
+
     /// First row that must be kept.
     pub fn needed_row(&self) -> u64 {
         self.maker.needed_row().min(self.acked[0])
@@ -174,13 +180,21 @@ impl<C: Compressor> Committer<C> {
             self.seal(records, (last, true), job);
         }
         if let Some(berth) = berth {
-            // After a stall more rows wait than a frame holds: the newest go here, the backlog
-            // follows as sealed frames.
+            // After a stall more rows wait than a frame holds: the newest go here, and some of
+            // the others; the backlog follows as sealed frames.
             let stalled = self.has_backlog(rows);
             let must = if stalled { rows.next().saturating_sub(1) } else { self.acked[0] };
             let facts = self.facts.as_deref().filter(|_| !self.facts_sealed);
             let facts = facts.map(|bytes| (bytes, self.first_tick));
-            let made = self.maker.tail(records, must, facts, (&self.stamp, berth), &mut job.tail);
+            let holds = (&self.stamp, berth);
+            let coarse = if self.behind || self.maker.overflows(rows, self.acked[1]) {
+                self.maker.coarse(records, self.acked[1], holds, &mut job.tail)
+            } else {
+                None
+            };
+            let must = (must, self.acked[1]);
+            let made =
+                coarse.or_else(|| self.maker.tail(records, must, facts, holds, &mut job.tail));
             if let Some(made) = made {
                 job.tail_at = Some(geometry.offset_of(Area::Tail, berth.slot));
                 self.rings.tail_written(berth, made.last_tick);
@@ -191,6 +205,15 @@ impl<C: Compressor> Committer<C> {
         }
         self.list_acked(rows, job);
         job.tail_at.is_some() || job.history_at.is_some()
+    }
+
+    /// Makes a tail frame of the newest rows that is not for the disk, which has no time.
+    pub fn frame_elsewhere(&mut self, records: Records<'_>, frame: &mut [u8]) -> bool {
+        let newest = records.1.next().saturating_sub(1);
+        let must = if self.has_backlog(records.1) { newest } else { self.acked[0] };
+        let berth = self.rings.tail_elsewhere();
+        let rows = (must, self.acked[1]);
+        self.maker.tail(records, rows, None, (&self.stamp, berth), frame).is_some()
     }
 
     /// Whether rows must be sealed now, be they enough to fill a frame or not.

@@ -6,6 +6,7 @@
 //! reported. Hence each key is read by itself.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -41,6 +42,12 @@ pub struct Config {
     pub lock_memory: bool,
     /// What the recorder allows itself.
     pub limits: Limits,
+    /// A second recording, elsewhere.
+    pub mirror: Option<PathBuf>,
+    /// Where the newest frame is sent, too.
+    pub beacon: Option<SocketAddr>,
+    /// Whether the kernel's memory for messages gets it, too.
+    pub pmsg: bool,
 }
 
 impl Default for Config {
@@ -57,6 +64,9 @@ impl Default for Config {
             nice: -20,
             lock_memory: true,
             limits: Limits::default(),
+            mirror: None,
+            beacon: None,
+            pmsg: false,
         }
     }
 }
@@ -215,12 +225,52 @@ const KEYS: &[Key] = &[
             Ok(())
         },
     },
+    Key {
+        name: "mirror",
+        allowed: "an absolute path in quotes, not that of the recording; \"\": none",
+        show: |config| {
+            quoted(
+                &config.mirror.as_ref().map_or_else(Default::default, |own| own.to_string_lossy()),
+            )
+        },
+        set: |config, value| {
+            let path: PathBuf = take(value)?;
+            if !path.is_absolute() && !path.as_os_str().is_empty() {
+                return Err(format!("{} is not an absolute path", quoted(&path.to_string_lossy())));
+            }
+            config.mirror = Some(path).filter(|path| path.is_absolute());
+            Ok(())
+        },
+    },
+    Key {
+        name: "beacon",
+        allowed: "an address and port such as \"192.0.2.7:4711\" or \"[2001:db8::7]:4711\", no name; \"\": none",
+        show: |config| {
+            quoted(&config.beacon.map_or_else(String::new, |address| address.to_string()))
+        },
+        set: |config, value| {
+            let text: String = take(value)?;
+            // A name would have to be looked up, which may take long and need the network.
+            let address = text.parse().map_err(|_| format!("{text:?} is no address and port"));
+            config.beacon = if text.is_empty() { None } else { Some(address?) };
+            Ok(())
+        },
+    },
+    Key {
+        name: "pmsg",
+        allowed: "true or false",
+        show: |config| config.pmsg.to_string(),
+        set: |config, value| {
+            config.pmsg = take(value)?;
+            Ok(())
+        },
+    },
 ];
 
 /// Part of every complaint about a key that we do not have.
 const KNOWN: &str = "recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, \
-     write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, \
-     log_lines_max";
+     mirror, beacon, pmsg, write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, \
+     threads_max, log_lines_max";
 
 impl Config {
     /// Reads the file for somebody who wants to know every mistake in it.
@@ -277,6 +327,10 @@ impl Config {
                 complaints.push(key.complaint(*line, wrong));
             }
         };
+        if self.mirror.as_ref() == Some(&self.recording) {
+            complain("mirror", "it is the recording itself".to_owned());
+            self.mirror = None;
+        }
         let interval = show_duration(self.interval_ns);
         if self.commit_ns < self.interval_ns {
             complain("commit", format!("it is below the interval of {interval}"));

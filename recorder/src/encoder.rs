@@ -26,6 +26,8 @@ use units::Units;
 pub struct Wanted<'a> {
     /// Rows of the samples: from the cursor's row to before this one.
     pub end_row: u64,
+    /// Which of them.
+    pub line: Line,
     /// First tick whose events go in, usually that of the first row.
     pub first_tick: u64,
     /// Bytes of the run facts, if they go in.
@@ -36,6 +38,32 @@ pub struct Wanted<'a> {
     pub with_events: bool,
     /// Most bytes of messages of these ticks; the worst and newest go in (6.5).
     pub words_len: usize,
+}
+
+/// Which rows of a long stretch go in: some that are far apart, then every one.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Those that are far apart, ascending; what is left over is `u64::MAX`.
+    pub points: [u64; Self::POINTS_MAX],
+    /// From here on every row.
+    pub dense_row: u64,
+}
+
+impl Line {
+    /// Most of those that are far apart.
+    pub const POINTS_MAX: usize = 12;
+
+    /// Every row.
+    pub const WHOLE: Self = Self { points: [u64::MAX; Self::POINTS_MAX], dense_row: 0 };
+
+    /// The first row from `row` on that goes in.
+    fn next(&self, row: u64) -> u64 {
+        if row >= self.dense_row {
+            return row;
+        }
+        let point = self.points.iter().find(|point| **point >= row);
+        point.map_or(self.dense_row, |point| self.dense_row.min(*point))
+    }
 }
 
 /// A body that was written.
@@ -89,6 +117,11 @@ impl Encoder {
         }
     }
 
+    /// A cursor to walk rows with, of nobody's between two bodies.
+    pub fn spare_cursor(&mut self) -> &mut Cursor {
+        self.groups.spare_cursor()
+    }
+
     /// The body that was written last.
     #[must_use]
     pub fn body(&self, len: usize) -> &[u8] {
@@ -126,8 +159,8 @@ impl Encoder {
                 self.groups.write_columns(
                     rows,
                     start,
-                    &self.order,
-                    &self.modes,
+                    (&self.order, &self.modes),
+                    wanted.line,
                     columns_at,
                     &mut body,
                 );

@@ -58,6 +58,10 @@ pub fn gather(config: &Config, place: &Place, realtime_ns: i64, root: &Path) -> 
     tell("watchdog", hardware.watchdog());
     tell("reset", hardware.reset());
     tell("absent", absent::absent(root));
+    tell("mirror", config.mirror.as_ref().map(|path| path.to_string_lossy().into_owned()));
+    // Not where to: a recording is made to be shown to others.
+    tell("beacon", config.beacon.map(|_| "udp".to_owned()));
+    tell("pmsg", config.pmsg.then(|| "yes".to_owned()));
     tell("cmdline", world.line("proc/cmdline"));
 
     let core_count = cpus.map_or(0, |cpus| cpus.num_cores());

@@ -4,12 +4,16 @@ use flightrec_format::frame::{Codec, HEADER_SIZE, Header, flag};
 use flightrec_format::limits::{FRAME_SLOTS_MAX, SLOT_SIZE, TAIL_PAYLOAD_MAX};
 use flightrec_format::place::Area;
 
-use crate::encoder::{Encoded, Encoder, TooMuch, Wanted};
+use crate::encoder::{Encoded, Encoder, Line, TooMuch, Wanted};
 use crate::events::Events;
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::Layout;
 use crate::sys::StaticCompressor;
+use crate::words::Text;
 use crate::words::kept::{SEALED_LEN_MAX, TAIL_LEN_MAX};
+use crate::writers::Writers;
+
+pub use stamp::Stamp;
 
 /// Turns a body into a payload; `None` if it does not fit.
 pub trait Compressor {
@@ -21,33 +25,6 @@ impl Compressor for StaticCompressor {
     fn compress(&mut self, body: &[u8], payload: &mut [u8]) -> Option<usize> {
         Self::compress(self, body, payload)
     }
-}
-
-/// What is the same in every header of a run, and what changes with the clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stamp {
-    /// As in the superblock.
-    pub recording_id: [u8; 16],
-    /// Of the kernel.
-    pub boot_id: [u8; 16],
-    /// Of this run.
-    pub run_id: [u8; 8],
-    /// Counts the boots of this recording.
-    pub boot_ordinal: u32,
-    /// Sampling interval, nanoseconds.
-    pub interval_ns: u64,
-    /// `CLOCK_BOOTTIME` now.
-    pub boottime_ns: u64,
-    /// `CLOCK_MONOTONIC` now.
-    pub monotonic_ns: u64,
-    /// `CLOCK_REALTIME` now.
-    pub realtime_ns: i64,
-    /// Whether the kernel calls real time synchronised.
-    pub synced: bool,
-    /// Checksum of the run facts.
-    pub facts_crc: u32,
-    /// Level of the write budget, KiB.
-    pub budget_kib: u32,
 }
 
 /// Where a frame will lie.
@@ -89,6 +66,7 @@ pub struct FrameMaker<C> {
     density: usize,
     /// The same of the last tail frame, which spends more on first values.
     tail_density: usize,
+    writers: Writers,
 }
 
 /// Most tries to find the largest window that fits: each costs one encoding.
@@ -106,6 +84,7 @@ impl<C: Compressor> FrameMaker<C> {
             fits_until: 0,
             density: 700,
             tail_density: 1024,
+            writers: Writers::new(layout),
         }
     }
 
@@ -114,19 +93,29 @@ impl<C: Compressor> FrameMaker<C> {
         self.sealed.row
     }
 
+    /// Who wrote how much between two ticks, as far back as rows are kept.
+    pub fn writers(&mut self, rows: &Rows, (from_tick, until_tick): (u64, u64)) -> Text {
+        let is_near = rows.tick(self.window.row).is_some_and(|tick| tick <= from_tick);
+        let start = if is_near { &self.window } else { &self.sealed };
+        let cursor = self.encoder.spare_cursor();
+        cursor.copy_from(start);
+        self.writers.tell(rows, cursor, &mut self.step, (from_tick, until_tick))
+    }
+
     /// First row that is still needed for a frame to come.
     pub fn needed_row(&self) -> u64 {
         self.sealed.row.min(self.window.row)
     }
 
     /// Makes a tail frame that holds the rows from `must_row` on and as many older ones as fit.
-    /// `frame` is one slot. `None` only if there are no rows.
+    /// Those before `durable_row` are durable. `frame` is one slot. `None` only if there are no
+    /// rows.
     pub fn tail(
         &mut self,
         (layout, rows, events): (&Layout, &Rows, &Events),
-        must_row: u64,
+        (must_row, durable_row): (u64, u64),
         facts: Option<(&[u8], u64)>,
-        (stamp, berth): (&Stamp, Berth),
+        holds: (&Stamp, Berth),
         frame: &mut [u8],
     ) -> Option<Made> {
         let end_row = rows.next();
@@ -150,24 +139,22 @@ impl<C: Compressor> FrameMaker<C> {
             let first_tick = rows.tick(self.window.row)?;
             let facts = facts.filter(|(_, tick)| with_facts && *tick >= first_tick);
             let facts = facts.map(|(bytes, _)| bytes);
-            let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events, words_len };
-            let encoded = self.encoder.encode(layout, rows, &self.window, events, wanted);
-            let payload = encoded.ok().and_then(|encoded| {
-                let room = frame.get_mut(HEADER_SIZE..HEADER_SIZE + TAIL_PAYLOAD_MAX)?;
-                let body = self.encoder.body(encoded.body_len);
-                Some((encoded, pack(&mut self.compressor, body, room)?))
-            });
-            if let Some((encoded, (codec, payload_len))) = payload {
-                let cut = slots_end != usize::MAX || !with_events;
-                let flags =
-                    u16::from(facts.is_some()) * flag::HOLDS_FACTS + u16::from(cut) * flag::CUT;
-                let ticks = (first_tick, encoded.last_tick);
-                let lengths = (codec, payload_len, encoded.body_len);
-                seal(Area::Tail, (stamp, berth), ticks, 1, flags, lengths, frame);
+            let line = Line::WHOLE;
+            let wanted =
+                Wanted { end_row, line, first_tick, facts, slots_end, with_events, words_len };
+            let encoded = self.encoder.encode(layout, rows, &self.window, events, wanted).ok();
+            if let Some((encoded, packed)) = encoded.and_then(|made| self.pack_tail(made, frame)) {
                 let first_row = self.window.row;
+                let cut = slots_end != usize::MAX || !with_events;
+                let flags = u16::from(facts.is_some()) * flag::HOLDS_FACTS
+                    + u16::from(cut) * flag::CUT
+                    + u16::from(first_row > durable_row) * flag::SPARSE;
+                let ticks = (first_tick, encoded.last_tick);
+                let lengths = (packed.0, packed.1, encoded.body_len);
+                seal(Area::Tail, holds, ticks, 1, flags, lengths, frame);
                 // Messages are left out where they take room from samples; of theirs about half is
                 // left when compressed.
-                let samples_len = payload_len - (encoded.words_len / 2).min(payload_len / 2);
+                let samples_len = packed.1 - (encoded.words_len / 2).min(packed.1 / 2);
                 self.tail_density = samples_len * 1024 / rows.bytes_from(first_row).max(1);
                 return Some(Made { slots: 1, first_row, end_row, last_tick: ticks.1, cut });
             }
@@ -199,6 +186,17 @@ impl<C: Compressor> FrameMaker<C> {
             }
         }
         None
+    }
+
+    /// Compresses a body into a tail frame, if it has room there.
+    fn pack_tail(
+        &mut self,
+        encoded: Encoded,
+        frame: &mut [u8],
+    ) -> Option<(Encoded, (Codec, usize))> {
+        let room = frame.get_mut(HEADER_SIZE..HEADER_SIZE + TAIL_PAYLOAD_MAX)?;
+        let body = self.encoder.body(encoded.body_len);
+        Some((encoded, pack(&mut self.compressor, body, room)?))
     }
 
     /// Whether the rows from `row` on may be more than a tail frame holds, as after a stall.
@@ -275,7 +273,8 @@ impl<C: Compressor> FrameMaker<C> {
         let first_row = self.sealed.row;
         let first_tick = rows.tick(first_row).ok_or(u64::MAX)?;
         let (slots_end, with_events, words_len) = (usize::MAX, true, SEALED_LEN_MAX);
-        let wanted = Wanted { end_row, first_tick, facts, slots_end, with_events, words_len };
+        let line = Line::WHOLE;
+        let wanted = Wanted { end_row, line, first_tick, facts, slots_end, with_events, words_len };
         let encoded = self.encoder.encode(layout, rows, &self.sealed, events, wanted);
         let encoded = encoded.map_err(|too_much| match too_much {
             TooMuch::Rows(rows) => rows,
@@ -411,5 +410,7 @@ fn seal(
     header.seal(frame);
 }
 
+mod coarse;
+mod stamp;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod args;
+pub mod beacon;
 pub mod budget;
 pub mod cadence;
 pub mod census;
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod logs;
 pub mod mailbox;
 pub mod marks;
+pub mod mirror;
 pub mod periodic;
 pub mod place;
 pub mod precision;
@@ -36,6 +38,7 @@ pub mod recorder;
 pub mod report;
 pub mod restart;
 pub mod resume;
+pub mod returning;
 pub mod rings;
 pub mod rows;
 pub mod run;
@@ -50,3 +53,4 @@ pub mod trends;
 pub mod units;
 pub mod words;
 pub mod writer;
+pub mod writers;

@@ -10,6 +10,7 @@ use bincode::{Decode, Encode};
 use flightrec_format::event::{EventKind, stop_reason};
 
 use crate::alert::Alert;
+use crate::beacon::Beacon;
 use crate::budget::Budget;
 use crate::clock::{Clock, Signal};
 use crate::committer::Committer;
@@ -18,6 +19,7 @@ use crate::frames::{Compressor, FrameMaker};
 use crate::limits::Limits;
 use crate::limits::ration::Ration;
 use crate::marks::Mark;
+use crate::mirror::Mirror;
 use crate::pstore::LastWords;
 use crate::report::Report;
 use crate::rows::Rows;
@@ -25,10 +27,16 @@ use crate::sampler::{Pain, Sampler};
 use crate::words::Word;
 use crate::writer::Writer;
 
+mod hearing;
 mod limiting;
+mod mirroring;
+mod trouble;
 mod writing;
 
 use limiting::Limiting;
+use trouble::Trouble;
+pub use trouble::retry_ns;
+pub(crate) use writing::COMMIT_APART_NS;
 
 /// How to record, once all is open.
 #[derive(Clone, Debug, Decode, Encode)]
@@ -63,8 +71,12 @@ pub struct Plan {
     pub ration: Ration,
 }
 
-/// Bytes of rows kept in memory: 20 minutes of samples at least, hours when thinned in a stall.
+/// Bytes of rows kept in memory: 20 minutes of samples at least, a day when thinned in a stall.
 pub const ROW_BYTES: usize = 512 << 10;
+
+/// In a stall memory fills. Up to so many sixteenths of it every sample is kept, then every tenth,
+/// and so on: the whole of a night fits, with what began it second by second.
+const THINNING: [(usize, u64); 5] = [(8, 1), (10, 10), (12, 60), (14, 300), (16, 1800)];
 
 /// Rows kept in memory.
 pub const ROW_COUNT: usize = 4096;
@@ -90,17 +102,11 @@ const QUIET: [EventKind; 8] = [
     EventKind::LIMIT,
 ];
 
-/// The kernel's errors, and worse: `err` of syslog.
-const GRAVE_SEVERITY: u8 = 3;
-
 /// What the kernel said before we came, and while it found its disks, is told, and is no alarm.
 const SETTLED_AFTER_NS: u64 = 10_000_000_000;
 
-/// Words of logs that are taken at one tick.
-const WORDS_AT_ONCE: usize = 16;
-
 /// A commit that takes longer is told as stuck.
-const STUCK_MS: u64 = 5000;
+pub(crate) const STUCK_MS: u64 = 5000;
 
 /// Why a run ended, and what it has seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -136,7 +142,7 @@ pub struct Recorder<C> {
     sent_ns: u64,
     /// Boot time of the last commit that was sent.
     last_commit_ns: Option<u64>,
-    told_stuck: bool,
+    trouble: Option<Trouble>,
     failures: u32,
     retry_at_ns: u64,
     commit_now: bool,
@@ -146,6 +152,10 @@ pub struct Recorder<C> {
     marks: Option<Receiver<Mark>>,
     reports: Option<Receiver<Report>>,
     words: Option<Receiver<Word>>,
+    beacon: Option<Beacon>,
+    /// Boot time of its last frame.
+    beacon_ns: u64,
+    mirror: Option<Box<Mirror<C>>>,
     /// Boot time from which on an error of the kernel is an alarm.
     settled_ns: u64,
 }
@@ -183,7 +193,7 @@ impl<C: Compressor> Recorder<C> {
             last_tick: None,
             sent_ns: 0,
             last_commit_ns: None,
-            told_stuck: false,
+            trouble: None,
             failures: 0,
             retry_at_ns: 0,
             commit_now: false,
@@ -193,6 +203,9 @@ impl<C: Compressor> Recorder<C> {
             marks: None,
             reports: None,
             words: None,
+            beacon: None,
+            beacon_ns: 0,
+            mirror: None,
             settled_ns,
         }
     }
@@ -218,6 +231,20 @@ impl<C: Compressor> Recorder<C> {
         self
     }
 
+    /// Records there too.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: Option<Mirror<C>>) -> Self {
+        self.mirror = mirror.map(Box::new);
+        self
+    }
+
+    /// Sends the newest frame there too.
+    #[must_use]
+    pub fn with_beacon(mut self, beacon: Option<Beacon>) -> Self {
+        self.beacon = beacon;
+        self
+    }
+
     /// Records until told to end. `stop_reason_of` says what a termination means: only the service
     /// manager knows whether the machine goes down.
     pub fn run(mut self, stop_reason_of: impl Fn(Signal) -> i64) -> std::io::Result<Ended> {
@@ -225,13 +252,18 @@ impl<C: Compressor> Recorder<C> {
             let signal = self.wait_for_tick();
             // First: a commit that has ended while we slept is not stuck.
             self.poll_writer()?;
+            self.poll_mirror();
             match signal {
-                Some(Signal::Commit) => self.commit_now = true,
+                Some(Signal::Commit) => {
+                    self.commit_now = true;
+                    self.mirror.iter_mut().for_each(|mirror| mirror.hurry());
+                }
                 Some(Signal::Hangup) => {}
                 Some(signal) => break stop_reason_of(signal),
                 None => self.tick(),
             }
             self.commit_if_due();
+            self.commit_mirror(None);
             let now_ns = self.clock.boottime_ns();
             if self.plan.until_ns.is_some_and(|until| now_ns >= until) {
                 break stop_reason::TIME_OVER;
@@ -266,18 +298,13 @@ impl<C: Compressor> Recorder<C> {
         self.tell(tick, age_ms);
     }
 
-    /// Puts the sample into memory. In a stall memory fills: then every tenth sample is kept,
-    /// then every sixtieth, so that eight hours fit.
+    /// Puts the sample into memory; in a stall, if it is its turn.
     fn keep(&mut self, tick: u64) {
+        self.keep_in_mirror();
         let needed = self.committer.as_ref().map_or(0, Committer::needed_row);
-        let held = self.rows.bytes_from(needed);
-        let every = if held > ROW_BYTES / 4 * 3 {
-            60
-        } else if held > ROW_BYTES / 2 {
-            10
-        } else {
-            1
-        };
+        // The newest one belongs to the first frame after a stall, whoever's turn it is.
+        let takes_none = self.writer.is_busy() || self.failures > 0;
+        let every = if takes_none { thinned(self.rows.bytes_from(needed)) } else { 1 };
         if tick.is_multiple_of(every) && self.rows.push(self.sampler.sample(), needed) {
             self.last_tick = Some(tick);
             if self.first_tick.is_none() {
@@ -343,9 +370,8 @@ impl<C: Compressor> Recorder<C> {
         }
         self.tell_words(tick);
         self.tell_limits(tick);
-        if age_ms >= STUCK_MS && !self.told_stuck {
-            self.told_stuck = true;
-            self.event(EventKind::COMMIT_STUCK, tick, &[signed(age_ms)], b"");
+        if age_ms >= STUCK_MS {
+            self.tell_stuck(tick, age_ms);
         }
         if let Some(change) = self.alert.observe(self.sampler.vitals()) {
             let grades = [change.from, change.to].map(|grade| i64::from(grade.number()));
@@ -362,49 +388,6 @@ impl<C: Compressor> Recorder<C> {
                 &counts,
                 b"memory was full while the disk was stuck",
             );
-        }
-    }
-
-    /// One mark, at the time at which it was said: it came a second or two ago. What is sealed,
-    /// or may leave the tail unsealed, takes no more events; then it goes to the first that does.
-    fn tell_mark(&mut self) {
-        let Some(mark) = self.marks.as_ref().and_then(|marks| marks.try_recv().ok()) else {
-            return;
-        };
-        let said_ns = mark.boottime_ns.min(self.clock.boottime_ns());
-        let open = self.committer.as_ref().map_or(0, Committer::open_row).max(self.rows.first());
-        let due = |row: &u64| {
-            self.rows.tick(*row).is_some_and(|tick| tick * self.plan.interval_ns <= said_ns)
-        };
-        let newest = self.rows.next().saturating_sub(1);
-        let row = (open..=newest).rev().find(due).unwrap_or(open.min(newest));
-        if let Some(tick) = self.rows.tick(row) {
-            self.event_at(EventKind::MARK, (tick, said_ns), &[], mark.text());
-        }
-    }
-
-    /// What logs said since the last tick: messages to be kept, and events. Of these half the room is
-    /// left to others.
-    fn tell_words(&mut self, tick: u64) {
-        for _ in 0..WORDS_AT_ONCE {
-            let Some(word) = self.words.as_ref().and_then(|words| words.try_recv().ok()) else {
-                return;
-            };
-            let sealed = self.committer.as_ref().and_then(Committer::sealed_tick);
-            let Some(kind) = word.event else {
-                self.events.words.put(tick, &word, sealed);
-                continue;
-            };
-            if self.events.has_room(EVENT_COUNT / 2, sealed) {
-                let mut argument = signed(word.count);
-                if kind == EventKind::KERNEL {
-                    argument = i64::from(word.severity);
-                    if word.severity <= GRAVE_SEVERITY && word.at_ns >= self.settled_ns {
-                        self.alert.shock();
-                    }
-                }
-                self.event_at(kind, (tick, word.at_ns), &[argument], word.text.as_bytes());
-            }
         }
     }
 
@@ -425,6 +408,12 @@ impl<C: Compressor> Recorder<C> {
         self.events.push(kind, (tick, offset_ms), arguments, text, sealed);
         self.limiting.voice.tell(at_ns, kind, arguments, text);
         self.commit_now |= !QUIET.contains(&kind);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.event(kind, (tick, at_ns, self.plan.interval_ns), arguments, text);
+            if !QUIET.contains(&kind) {
+                mirror.hurry();
+            }
+        }
     }
 
     fn commit_age_ms(&self, now_ns: u64) -> u64 {
@@ -432,6 +421,29 @@ impl<C: Compressor> Recorder<C> {
     }
 }
 
+/// One in so many samples is kept while memory holds so many bytes that are needed.
+pub(crate) fn thinned(held: usize) -> u64 {
+    let stage = THINNING.iter().find(|(sixteenths, _)| held <= ROW_BYTES / 16 * sixteenths);
+    stage.map_or(1800, |(_, every)| *every)
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Design 4: at least eight hours of a stall, on a machine so busy that a sample takes a KiB.
+    #[test]
+    fn a_night_fits_into_memory_where_samples_are_large_too() {
+        let (mut held, mut seconds) = (0, 0);
+        while held + 1024 <= ROW_BYTES {
+            seconds += thinned(held);
+            held += 1024;
+        }
+        assert!(seconds > 24 * 3600, "{seconds}");
+        assert_eq!(thinned(ROW_BYTES / 2), 1, "less than that is waiting to be sealed");
+    }
 }

@@ -269,6 +269,7 @@ impl Survey {
     fn history_next(&self) -> u64 {
         let alone = |sealed: &&Sealed| {
             let run = self.tail.iter().filter(|frame| frame.header.run_id == sealed.run_id);
+            let run = run.filter(|frame| !is_sparse(frame));
             let ticks = run.map(|frame| (frame.header.first_tick, frame.header.last_tick));
             !covers(ticks, sealed.first_tick, sealed.last_tick)
         };
@@ -367,7 +368,9 @@ impl Survey {
             }
         }
         let newest = open.iter().max_by_key(|frame| frame.header.last_tick).map(|frame| frame.slot);
-        let mut chosen = Vec::new();
+        // One that leaves samples out holds what no other does, and not what its ticks say (W13).
+        let mut chosen: Vec<TailFrame> = open.extract_if(.., |frame| is_sparse(frame)).collect();
+        chosen.sort_unstable_by_key(|frame| std::cmp::Reverse(frame.header.seq));
         let mut next = open.iter().max_by_key(|frame| (frame.header.last_tick, frame.header.seq));
         while let Some(frame) = next {
             chosen.push(*frame);
@@ -410,6 +413,11 @@ impl Survey {
         let interval_ns = run.first().map_or(1, |frame| frame.header.interval_ns);
         ticks.is_none_or(|(first, last)| (last - first).saturating_mul(interval_ns) < SHORT_RUN_NS)
     }
+}
+
+/// Whether it leaves samples out between its first and last tick (W13).
+fn is_sparse(frame: &TailFrame) -> bool {
+    frame.header.compatible_flags & flag::SPARSE != 0
 }
 
 /// Whether frames of these first and last ticks, ascending, hold every tick between two.

@@ -87,6 +87,13 @@ impl Rings {
         })
     }
 
+    /// The place of a tail frame that goes elsewhere and is not written here: its seq is spent.
+    pub fn tail_elsewhere(&mut self) -> Berth {
+        let seq = self.tail_next;
+        self.tail_next += 1;
+        Berth { seq, slot: self.geometry.slot_of(Area::Tail, seq) }
+    }
+
     /// A tail frame with this last tick was given to the disk: whether it arrives or not, its
     /// seq is spent, and its slot may hold the only copy.
     pub fn tail_written(&mut self, berth: Berth, last_tick: u64) {

@@ -192,13 +192,20 @@ impl Rows {
     /// Moves `cursor` over its row and says what changed; `None` at the end, or if the row was
     /// forgotten.
     pub fn advance(&self, cursor: &mut Cursor, step: &mut Step) -> Option<()> {
-        let row = self.row_ref(cursor.row)?;
-        let mut input = Reader::new(self.bytes.get(row.range())?);
-        step.tick = row.tick;
+        self.advance_to(cursor, step, cursor.row)
+    }
+
+    /// Moves `cursor` over rows, the last of them `last_row`, and says what they changed together.
+    pub fn advance_to(&self, cursor: &mut Cursor, step: &mut Step, last_row: u64) -> Option<()> {
         step.changed.fill(false);
-        self.read_changes(&mut input, cursor, step)?;
-        read_steps(&mut input, cursor)?;
-        cursor.row += 1;
+        while cursor.row <= last_row {
+            let row = self.row_ref(cursor.row)?;
+            let mut input = Reader::new(self.bytes.get(row.range())?);
+            step.tick = row.tick;
+            self.read_changes(&mut input, cursor, step)?;
+            read_steps(&mut input, cursor)?;
+            cursor.row += 1;
+        }
         Some(())
     }
 

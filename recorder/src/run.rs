@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flightrec_format::limits::FACTS_LEN_MAX;
 use flightrec_format::superblock::Superblock;
 
+use crate::beacon::Ways;
 use crate::cadence::Cadence;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -48,6 +49,9 @@ pub struct RunOptions {
 /// Where the unit's `ExecStop=` leaves the manager's state: `stopping` when the machine goes down.
 const MANAGER_STATE: &str = "/run/flightrec/manager-state";
 
+/// What the kernel keeps over a reset, if it was given memory for it (ramoops, `pmsg_size`).
+const PMSG: &str = "/dev/pmsg0";
+
 /// Where journald keeps its files: those that last, and those in memory.
 const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
@@ -88,6 +92,9 @@ pub fn run(options: &RunOptions) -> Result<(), Error> {
         messages: config.messages,
         precision: config.precision,
         lock_memory: config.lock_memory,
+        mirror: config.mirror.clone(),
+        beacon: config.beacon.map(|address| address.to_string()),
+        pmsg: config.pmsg,
     };
     if let Ok(program) = small {
         // It comes back only if it was not possible: then this program does it, and takes more.
@@ -123,6 +130,9 @@ fn protect(config: &Config) -> Vec<String> {
     note("io_flusher", sys::set_io_flusher());
     if config.lock_memory {
         note("lock_memory", sys::lock_memory().map(drop));
+    }
+    if config.pmsg {
+        note("pmsg", Ways::default().to_pmsg(Path::new(PMSG)));
     }
     missing
 }

@@ -239,11 +239,7 @@ impl Sampler {
             *lost = outcome.is_err();
         }
         let offset_ms = self.read_clocks();
-        for (column, value) in self.columns.pain.into_iter().zip(pain.stored()) {
-            if let Some(value) = value {
-                self.sample.set(column, value);
-            }
-        }
+        self.say(pain);
         self.compare(boottime_ns, offset_ms, pain);
         let Self { watched, sample, notices, .. } = self;
         watched.look(sample, |kind, name, value| {
@@ -251,6 +247,15 @@ impl Sampler {
             notices.push(Notice { kind, argument, text: Text::Of(name) });
         });
         self.precision.apply(&self.layout, &mut self.sample);
+    }
+
+    /// What the sample says of the recorder.
+    pub fn say(&mut self, pain: &Pain) {
+        for (column, value) in self.columns.pain.into_iter().zip(pain.stored()) {
+            if let Some(value) = value {
+                self.sample.set(column, value);
+            }
+        }
     }
 
     /// Reads the clocks close together; returns real time minus boot time.

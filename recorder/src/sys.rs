@@ -34,6 +34,7 @@ pub use exec::{adopt, become_program, keep_open, memory_file, set_name};
 pub use file::{
     FileSystem, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, fallocate, fiemap_unwritten, file_system,
     file_system_room, ignore_file_size_signal, lock_exclusive, rename_new, set_nocow,
+    shrink_receive_buffer,
 };
 pub use process::{
     core_count, faults, lock_memory, lock_used_memory, page_size, random_bytes, set_io_flusher,

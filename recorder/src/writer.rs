@@ -131,6 +131,7 @@ pub type AckLog = Box<dyn FnMut(&[u64]) + Send>;
 pub struct Writer {
     hands: Hands,
     idle: Option<Box<Job>>,
+    has_begun: bool,
 }
 
 /// Who does the jobs.
@@ -211,7 +212,7 @@ impl Writer {
         let thread = std::thread::Builder::new().name("writer".into()).stack_size(STACK_SIZE);
         let thread = thread.spawn(body)?;
         let hands = Hands::Thread { jobs, done, started, thread };
-        Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
+        Ok(Self { hands, idle: Some(Box::new(Job::new()?)), has_begun: false })
     }
 
     /// Does the jobs in the caller's thread, as if in one of its own: each is back when the clock
@@ -226,20 +227,22 @@ impl Writer {
         let begun = Some((of_disk.boottime_ns(), begun));
         let desk = Desk { clock: of_disk, ack_log };
         let hands = Hands::Here { now, disk, desk, begun, done: None };
-        Ok(Self { hands, idle: Some(Box::new(Job::new()?)) })
+        Ok(Self { hands, idle: Some(Box::new(Job::new()?)), has_begun: false })
     }
 
     /// The outcome of the start, once.
     #[must_use]
     pub fn started(&mut self) -> Option<io::Result<Begun>> {
-        match &mut self.hands {
+        let started = match &mut self.hands {
             Hands::Here { now, begun, .. } => take_due(begun, &**now).map(Ok),
             Hands::Thread { started, .. } => match started.try_recv() {
                 Ok(started) => Some(started),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
             },
-        }
+        };
+        self.has_begun |= started.is_some();
+        started
     }
 
     /// The job, if it is not out.
@@ -285,10 +288,10 @@ impl Writer {
         self.idle.is_none()
     }
 
-    /// Ends the thread. Waits for it only if no job is out: one that hangs in the disk may never
-    /// come back.
+    /// Ends the thread. Waits for it only if it has begun and no job is out: one that hangs in the
+    /// disk, or looks for it, may never come back.
     pub fn end(self) {
-        let busy = self.is_busy();
+        let busy = self.is_busy() || !self.has_begun;
         if let Hands::Thread { jobs, thread, .. } = self.hands {
             drop(jobs);
             if !busy {

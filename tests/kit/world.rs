@@ -185,6 +185,17 @@ pub fn blank_with(geometry: Geometry) -> Image {
 /// Stands between recorder and disk: an honest one changes nothing.
 pub type Adapter = Box<dyn FnOnce(Box<dyn Disk>) -> Box<dyn Disk>>;
 
+/// Runs the real recorder, equipped with what else it may have: a mirror, a beacon.
+pub fn record_with(
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    run: &Run,
+    equip: impl FnOnce(Recorder<StaticCompressor>) -> Recorder<StaticCompressor>,
+) -> Tale {
+    let compressor = StaticCompressor::new().expect("memory");
+    record_equipped(disk, clock, run, (Box::new(|disk| disk), compressor), equip)
+}
+
 /// Runs the real recorder once.
 pub fn record(disk: &SimDisk, clock: &Arc<SimClock>, run: &Run) -> Tale {
     let compressor = StaticCompressor::new().expect("memory");
@@ -198,6 +209,16 @@ pub fn record_through<C: Compressor>(
     run: &Run,
     adapter: Adapter,
     compressor: C,
+) -> Tale {
+    record_equipped(disk, clock, run, (adapter, compressor), |recorder| recorder)
+}
+
+fn record_equipped<C: Compressor>(
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    run: &Run,
+    (adapter, compressor): (Adapter, C),
+    equip: impl FnOnce(Recorder<C>) -> Recorder<C>,
 ) -> Tale {
     let begun_ns = clock.boottime_ns();
     let end_ns = begun_ns + run.length_ns;
@@ -276,7 +297,7 @@ pub fn record_through<C: Compressor>(
     if let Some((turns, lines)) = eater {
         recorder = recorder.with_limits(turns, lines);
     }
-    tale.ended = recorder.run(move |_| reason).ok();
+    tale.ended = equip(recorder).run(move |_| reason).ok();
     tale.said = std::mem::take(&mut *said.lock().expect("nobody panics while holding it"));
     let cut = run.end == End::Cut;
     tale.ended_ns = if cut { end_ns } else { clock.boottime_ns() };

@@ -74,11 +74,18 @@ pub struct Finds {
 }
 
 impl Finds {
-    /// Looks at every sector of `len` bytes; `tell` hears how far it is.
+    /// Looks at every sector of `len` bytes, of a few at every byte; `tell` hears how far it is.
     pub fn sweep(medium: &dyn Medium, len: u64, mut tell: impl FnMut(u64)) -> Self {
         let mut finds = Self::default();
         let mut buffer = vec![0; BUFFER_SIZE];
         let mut offset = 0;
+        let whole = usize::try_from(len).ok().and_then(|len| buffer.get_mut(..len));
+        if let Some(whole) = whole
+            && medium.read_exact_at(whole, 0).is_ok()
+        {
+            finds.look_everywhere(medium, whole);
+            return finds;
+        }
         while offset < len {
             let count = usize::try_from(len - offset).unwrap_or(usize::MAX).min(BUFFER_SIZE);
             let part = buffer.get_mut(..count).unwrap_or_default();
@@ -101,6 +108,19 @@ impl Finds {
             tell(offset);
         }
         finds
+    }
+
+    /// Looks at every byte of what is no image of a disk, but was kept elsewhere: frames may begin
+    /// anywhere in a ring of the kernel's memory.
+    fn look_everywhere(&mut self, medium: &dyn Medium, part: &[u8]) {
+        for at in 0..part.len() {
+            let rest = part.get(at..).unwrap_or_default();
+            if rest.starts_with(&frame::MAGIC) {
+                self.frame(medium, rest, 0, at);
+            } else if rest.starts_with(&superblock::MAGIC) {
+                self.superblock(rest);
+            }
+        }
     }
 
     fn look(&mut self, medium: &dyn Medium, part: &[u8], offset: u64) {

@@ -161,9 +161,10 @@ impl Keeping<'_> {
         if let Some(tick) = last.or(newest) {
             self.keep(at, tick, u64::MAX);
         }
-        if let Some(seq) = self.timeline.newest_tail_seq(at) {
+        if let Some((first, last)) = self.timeline.newest_tail_seqs(at) {
             let frames = self.timeline.run(at.0, at.1).into_iter().flat_map(|run| &run.frames);
-            let is_it = |frame: &&Frame| frame.area == Area::Tail && frame.seq == seq;
+            let is_it =
+                |frame: &&Frame| frame.area == Area::Tail && (first..=last).contains(&frame.seq);
             let ticks: Vec<u64> = frames.filter(is_it).map(|frame| frame.last_tick).collect();
             for tick in ticks {
                 self.keep(at, tick, tick);

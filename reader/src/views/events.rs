@@ -42,6 +42,16 @@ pub fn line(told: &EventAt) -> String {
         // Short, so that what it waits in has room.
         return format!("blocked {} s, pid {pid}: {}", blocked_ms / 1000, escape(&event.text));
     }
+    if let (EventKind::COMMIT_STUCK | EventKind::COMMIT_RECOVERED, [ms, _, ..]) =
+        (event.kind, event.arguments.as_slice())
+    {
+        // Short, so that who wrote has room.
+        let length = units::duration(u128::from(ms.unsigned_abs()) * 1_000_000);
+        let word = if event.kind == EventKind::COMMIT_STUCK { "for" } else { "after" };
+        let name = event.kind.name();
+        let before = if event.text.is_empty() { "" } else { "; 10 s before: " };
+        return format!("{name} {word} {length}{before}{}", escape(&event.text));
+    }
     let mut line = event.kind.name();
     let grade = |grade: i64| match grade {
         0 => "calm".to_owned(),

@@ -124,6 +124,9 @@ pub fn lines(status: &Status, file: &Path) -> Vec<String> {
         });
         tell("newest", &format!("durable sample {age_s} s old{}", overdue.unwrap_or_default()));
     }
+    if let Some(mirror) = &status.mirror {
+        tell("mirror", &mirror.sentence());
+    }
     tell(
         "samples",
         &format!("{} ticks missed, {} dropped", own("missed_ticks"), own("dropped_samples")),

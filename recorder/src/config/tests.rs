@@ -65,6 +65,28 @@ fn every_limit_can_be_given_and_has_bounds_of_its_own() {
     }
 }
 
+/// No name: to look one up may take long, and needs the network that the beacon is to tell of.
+#[test]
+fn a_beacon_goes_to_an_address_and_no_name() {
+    let beacon = |text| Config::check(&format!("beacon = \"{text}\"")).map(|own| own.beacon);
+    assert_eq!(beacon(""), Ok(None));
+    assert_eq!(beacon("192.0.2.7:4711"), Ok(Some(([192, 0, 2, 7], 4711).into())));
+    assert!(beacon("[2001:db8::7]:4711").is_ok());
+    for wrong in ["host.example:4711", "192.0.2.7", "192.0.2.7:99999", "localhost:1"] {
+        assert!(beacon(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_mirror_is_another_path_than_the_recording() {
+    let mirror = |text| Config::check(text).map(|own| own.mirror);
+    assert_eq!(mirror("mirror = \"\""), Ok(None));
+    assert_eq!(mirror("mirror = \"/mnt/usb/a.frec\""), Ok(Some("/mnt/usb/a.frec".into())));
+    assert!(mirror("mirror = \"a.frec\"").is_err());
+    let (config, told) = Config::lenient("recording = \"/a\"\nmirror = \"/a\"\n");
+    assert_eq!((config.mirror, told.len()), (None, 1));
+}
+
 /// A slow interval takes the commits along; nobody has to know all three.
 #[test]
 fn durations_not_given_give_way() {
@@ -83,7 +105,7 @@ fn every_mistake_is_told() {
 line 1: interval: invalid type: integer `5`, expected a string; allowed: \"10ms\" to \"60s\" in whole milliseconds; default: \"1s\"
 line 2: precision: 1 is out of range; allowed: 0 (exact), or 2 to 12 significant bits of a change; default: 0
 line 3: lock_memory: invalid type: string \"yes\", expected a boolean; allowed: true or false; default: true
-line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, log_lines_max
+line 4: intervall: there is no such key; allowed: recording, interval, commit, commit_dying, precision, messages, size, nice, lock_memory, mirror, beacon, pmsg, write_budget, write_budget_daily, write_budget_reserve, cpu_max, memory_max, threads_max, log_lines_max
 line 5: size: \"64MB\" is not a size such as \"64MiB\" or \"1GiB\"; allowed: \"1MiB\" to \"1024GiB\"; default: \"64MiB\"
 line 6: commit: \"11m\" is out of range; allowed: \"10ms\" to \"10m\", not below interval; default: \"10s\"
 line 7: nice: -21 is out of range; allowed: -20 to 19; default: -20

@@ -7,7 +7,7 @@ use flightrec_format::column::{Costs, Mode, Pen};
 use flightrec_format::entity::EntityKind;
 use flightrec_format::limits::GROUPS_MAX;
 
-use super::Wanted;
+use super::{Line, Wanted};
 use crate::rows::{Cursor, Rows, Step};
 use crate::sample::{Layout, Occupant, SeriesNumber, Slot};
 
@@ -112,6 +112,11 @@ impl Groups {
         }
     }
 
+    /// The cursor, which each walk sets anew.
+    pub(super) fn spare_cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+
     /// The cheapest form of every column, and its bytes in it.
     pub(super) fn cheapest(&self) -> impl Iterator<Item = (Mode, u32)> {
         self.work.iter().map(|work| match work.tool {
@@ -140,7 +145,8 @@ impl Groups {
             if sample >= SAMPLES_MAX {
                 return Err(sample);
             }
-            if rows.advance(&mut self.cursor, &mut self.step).is_none() {
+            let row = wanted.line.next(self.cursor.row);
+            if rows.advance_to(&mut self.cursor, &mut self.step, row).is_none() {
                 break;
             }
             for (number, slot) in layout.slots().iter().enumerate().take(wanted.slots_end) {
@@ -268,8 +274,8 @@ impl Groups {
         &mut self,
         rows: &Rows,
         start: &Cursor,
-        order: &[usize],
-        modes: &[(Mode, u32)],
+        (order, modes): (&[usize], &[(Mode, u32)]),
+        line: Line,
         mut at: usize,
         body: &mut [u8],
     ) {
@@ -289,7 +295,8 @@ impl Groups {
         }
         self.cursor.copy_from(start);
         for sample in 0..self.ticks.len() {
-            if rows.advance(&mut self.cursor, &mut self.step).is_none() {
+            let row = line.next(self.cursor.row);
+            if rows.advance_to(&mut self.cursor, &mut self.step, row).is_none() {
                 return;
             }
             for group in &mut self.list {

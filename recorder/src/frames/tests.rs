@@ -47,7 +47,13 @@ fn there_is_always_a_tail_frame_with_the_newest_sample() {
         let records = (&layout, &rows, &events);
         let must_row = rows.next().saturating_sub(20);
         let berth = Berth { seq: tick, slot: 0 };
-        let made = maker.tail(records, must_row, Some((&facts, 1)), (&stamp, berth), &mut slot);
+        let made = maker.tail(
+            records,
+            (must_row, must_row),
+            Some((&facts, 1)),
+            (&stamp, berth),
+            &mut slot,
+        );
         let made = made.unwrap_or_else(|| panic!("no frame at tick {tick}"));
         assert_eq!((made.end_row, made.last_tick), (rows.next(), tick));
         let header = Header::read(&slot).unwrap();

@@ -1,7 +1,6 @@
 //! The recorder's side of the disk: what it sends to the writer, when, and what came of it.
 
 use flightrec_format::event::{EventKind, stop_reason};
-use flightrec_format::facts::facts_crc;
 use flightrec_format::superblock::Superblock;
 
 use super::{Ended, Recorder, signed};
@@ -12,10 +11,7 @@ use crate::pstore::LastWords;
 use crate::resume::Resume;
 
 /// At most one commit in this time, whatever happens.
-const COMMIT_APART_NS: u64 = 1_000_000_000;
-
-/// After a failed commit the next try waits this long, doubled each time up to a minute.
-const RETRY_NS: u64 = 1_000_000_000;
+pub(crate) const COMMIT_APART_NS: u64 = 1_000_000_000;
 
 /// How long an orderly end waits for the disk.
 const STOP_WAIT_NS: u64 = 8_000_000_000;
@@ -45,25 +41,11 @@ impl<C: Compressor> Recorder<C> {
                     self.pain.commit_last_ms = took_ms;
                     self.pain.commit_worst_ms = self.pain.commit_worst_ms.max(took_ms);
                 }
-                let failed = std::mem::take(&mut self.failures) > 0;
-                if let Some(tick) = tick.filter(|_| failed || self.told_stuck) {
-                    self.event(EventKind::COMMIT_RECOVERED, tick, &[signed(took_ms)], b"");
-                }
-                self.told_stuck = false;
+                self.tell_recovered(tick, done_ns);
             }
             Err(errno) => {
                 self.pain.commit_errors += 1;
-                self.failures += 1;
-                let wait = RETRY_NS.saturating_mul(1 << self.failures.min(6)) / 2;
-                self.retry_at_ns = done_ns.saturating_add(wait.min(60 * RETRY_NS));
-                if let Some(tick) = tick.filter(|_| self.failures == 1) {
-                    self.event(
-                        EventKind::COMMIT_ERROR,
-                        tick,
-                        &[i64::from(errno)],
-                        b"write or sync",
-                    );
-                }
+                self.tell_failed(tick, done_ns, errno);
             }
         }
         if landed.salvaged {
@@ -91,19 +73,7 @@ impl<C: Compressor> Recorder<C> {
         if let Some(kib) = resume.budget_kib {
             self.budget.restore(u64::from(kib) * 1024);
         }
-        let stamp = Stamp {
-            recording_id: superblock.recording_id,
-            boot_id: self.plan.boot_id,
-            run_id: self.plan.run_id,
-            boot_ordinal: resume.boot_ordinal,
-            interval_ns: self.plan.interval_ns,
-            boottime_ns: 0,
-            monotonic_ns: 0,
-            realtime_ns: 0,
-            synced: false,
-            facts_crc: facts_crc(&self.plan.facts),
-            budget_kib: 0,
-        };
+        let stamp = Stamp::of_run(&self.plan, superblock.recording_id, resume.boot_ordinal);
         if resume.boot_known {
             // An earlier run of this boot has told them.
             self.plan.last_words = LastWords::default();
@@ -116,17 +86,15 @@ impl<C: Compressor> Recorder<C> {
     /// Commits when the interval has passed, half a frame is full, or something grave happened.
     pub(super) fn commit_if_due(&mut self) {
         let now_ns = self.clock.boottime_ns();
-        let Some(committer) = &mut self.committer else { return };
         if self.writer.is_busy() || now_ns < self.retry_at_ns {
+            self.send_elsewhere(now_ns);
             return;
         }
-        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
         let since_ns = self.last_commit_ns.map(|last| now_ns.saturating_sub(last));
-        let wanted_ns = match self.alert.grade() {
-            Grade::Dying => self.plan.commit_dying_ns,
-            Grade::Calm | Grade::Warn => self.plan.commit_ns,
-        };
+        let wanted_ns = self.wanted_ns();
         let interval_ns = self.budget.commit_ns(self.alert.grade(), wanted_ns, now_ns);
+        let Some(committer) = &mut self.committer else { return };
+        let fresh = self.rows.next() > committer.unacked_row() || self.commit_now;
         // Half a tick early is on time: the next chance is a whole tick later.
         let due = since_ns.is_none_or(|since| since + self.plan.interval_ns / 2 >= interval_ns);
         let urgent = (self.commit_now || committer.has_backlog(&self.rows))
@@ -143,6 +111,30 @@ impl<C: Compressor> Recorder<C> {
             return;
         }
         self.salvage(now_ns);
+    }
+
+    /// Time between commits, by how bad it is.
+    pub(super) fn wanted_ns(&self) -> u64 {
+        match self.alert.grade() {
+            Grade::Dying => self.plan.commit_dying_ns,
+            Grade::Calm | Grade::Warn => self.plan.commit_ns,
+        }
+    }
+
+    /// While the disk takes nothing the beacon still gets a frame as often as the disk would.
+    fn send_elsewhere(&mut self, now_ns: u64) {
+        let due_ns = self.beacon_ns.saturating_add(self.wanted_ns());
+        // Half a tick early is on time.
+        if now_ns.saturating_add(self.plan.interval_ns / 2) < due_ns {
+            return;
+        }
+        let Some((beacon, committer)) = self.beacon.as_mut().zip(self.committer.as_mut()) else {
+            return;
+        };
+        committer.stamp().tell_time(&*self.clock, now_ns, self.budget.level_kib());
+        let records = (self.sampler.layout(), &self.rows, &self.events);
+        self.beacon_ns = now_ns;
+        beacon.send(|frame| committer.frame_elsewhere(records, frame));
     }
 
     fn salvage(&mut self, now_ns: u64) -> bool {
@@ -164,12 +156,7 @@ impl<C: Compressor> Recorder<C> {
         let Some(mut job) = self.writer.take() else { return false };
         let since_ns = self.last_commit_ns.map_or(self.plan.commit_ns, |last| now_ns - last);
         self.budget.spend(self.plan.commit_bytes, since_ns, now_ns);
-        let stamp = committer.stamp();
-        stamp.boottime_ns = now_ns;
-        stamp.monotonic_ns = self.clock.monotonic_ns();
-        stamp.realtime_ns = self.clock.realtime_ns();
-        stamp.synced = self.clock.synced();
-        stamp.budget_kib = self.budget.level_kib();
+        committer.stamp().tell_time(&*self.clock, now_ns, self.budget.level_kib());
         let records = (self.sampler.layout(), &self.rows, &self.events);
         if !committer.prepare(records, last, &mut job) {
             self.writer.put_back(job);
@@ -178,6 +165,13 @@ impl<C: Compressor> Recorder<C> {
         self.commit_now = false;
         self.last_commit_ns = Some(now_ns);
         self.sent_ns = now_ns;
+        if let Some(beacon) = self.beacon.as_mut().filter(|_| job.tail_at.is_some()) {
+            self.beacon_ns = now_ns;
+            beacon.send(|frame| {
+                frame.copy_from_slice(&job.tail);
+                true
+            });
+        }
         self.writer.submit(job);
         true
     }
@@ -214,6 +208,7 @@ impl<C: Compressor> Recorder<C> {
         let before = self.pain.commits;
         for last in [false, true] {
             self.commit(last);
+            self.commit_mirror(Some(last));
             self.settle(deadline_ns);
         }
         let ended = Ended {
@@ -223,15 +218,24 @@ impl<C: Compressor> Recorder<C> {
             durable: self.pain.commits >= before + 2,
         };
         self.writer.end();
+        if let Some(mirror) = self.mirror {
+            mirror.end();
+        }
         ended
     }
 
     /// Waits for the job that is out, and for the start scan, but not beyond the deadline.
     fn settle(&mut self, deadline_ns: u64) {
-        while self.writer.is_busy() || self.committer.is_none() {
+        let is_busy = |own: &Self| {
+            own.writer.is_busy()
+                || own.committer.is_none()
+                || own.mirror.as_ref().is_some_and(|mirror| mirror.is_busy())
+        };
+        while is_busy(self) {
             if self.poll_writer().is_err() {
                 return;
             }
+            self.poll_mirror();
             let now_ns = self.clock.boottime_ns();
             if now_ns >= deadline_ns {
                 return;

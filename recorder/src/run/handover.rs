@@ -41,6 +41,9 @@ pub struct Task {
     pub(super) messages: Messages,
     pub(super) precision: u8,
     pub(super) lock_memory: bool,
+    pub(super) mirror: Option<PathBuf>,
+    pub(super) beacon: Option<String>,
+    pub(super) pmsg: bool,
 }
 
 /// Asked so, the other program says of which build it is.

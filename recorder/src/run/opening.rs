@@ -54,6 +54,12 @@ pub(super) fn open_for(path: &Path, identity: [u8; 16]) -> Result<Opened, Error>
     Ok(Opened { disk, superblock, copied: known && superblock.identity != identity })
 }
 
+/// Opens what was made to be a mirror. It is made by hand: a disk that is not mounted must not be
+/// mistaken for the folder it is mounted on.
+pub(super) fn open_mirror(path: &Path) -> Result<(FileDisk, Superblock), Error> {
+    open(path)
+}
+
 /// `recording.frec` is set aside as `recording.copied.frec`.
 fn aside(path: &Path) -> PathBuf {
     path.with_extension("copied.frec")

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::mem::zeroed;
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -39,6 +40,23 @@ pub fn lock_exclusive(file: &File) -> io::Result<bool> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Lets the kernel keep as little as it can of what is sent to a socket. See socket(7), SO_RCVBUF.
+pub fn shrink_receive_buffer(socket: &UdpSocket) -> io::Result<()> {
+    let len: libc::c_int = 0;
+    let size = size_of::<libc::c_int>().try_into().unwrap_or_default();
+    // SAFETY: the descriptor is open; the option takes an int, which lives for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            (&raw const len).cast(),
+            size,
+        )
+    };
+    checked(answer).map(drop)
 }
 
 /// Allocates the first `size` bytes and makes the file that long. See fallocate(2).
