@@ -37,7 +37,7 @@ fn record(folder: &TempDir) -> PathBuf {
     let text = path.to_str().unwrap();
     let said = say(flightrecd(), ["create", text, "--size", "1MiB", "--force"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    let run = ["run", "--recording", text, "--interval", "100ms", "--commit", "1s", "--for", "14s"];
+    let run = ["run", "--recording", text, "--interval", "100ms", "--commit", "1s", "--for", "18s"];
     let said = say(flightrecd(), run);
     assert_eq!(said.code, Some(0), "{said:?}");
     path

@@ -22,7 +22,7 @@ use crate::words::redact::redact;
 const WAITING_MAX: usize = 16;
 
 /// Command lines read in one look: they are events, and others shall have room too.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 6;
 
 /// Processes that are remembered as told.
 const TOLD_MAX: usize = 64;
