@@ -433,13 +433,11 @@ fn nine_hours_in_which_the_disk_is_stuck_allocate_nothing() {
         limits: Limits::default(),
         ration: Ration::new(60, 0),
     };
-    let before = disk.counts();
     let recorder = Recorder::new(plan, clock, sampler, writer, StaticCompressor::new().unwrap());
     let ended = recorder.run(|_| 3).unwrap();
     assert!(ended.samples > 9 * 3600, "{ended:?}");
-    assert!(
-        !ended.durable && disk.counts().0 < before.0 + 30,
-        "it was not stuck: nothing was shown"
-    );
+    // One that is not stuck is synced some thousand times.
+    let syncs = disk.counts().0;
+    assert!(!ended.durable && syncs < 1000, "{syncs} syncs: nothing was shown");
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0);
 }

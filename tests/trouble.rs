@@ -163,7 +163,10 @@ fn survives(break_it: impl FnOnce(&Path) -> Result<(), String>, errno: i32) {
     // Nobody but the recorder has a file open there, and it lets go of it.
     let point = mount.point.to_str().unwrap();
     let unmounted = || run("umount", &[point]).is_ok();
-    assert!(wait_until(unmounted), "the recorder keeps the file system from being unmounted");
+    assert!(
+        (0..20).any(|_| wait_until(unmounted)),
+        "the recorder keeps the file system from being unmounted"
+    );
     let image = mount.point.parent().unwrap().join("image");
     let image = image.to_str().unwrap();
     run("e2fsck", &["-fy", image]).ok();
@@ -200,6 +203,7 @@ fn a_file_system_that_turned_read_only_and_was_repaired_is_recorded_into_again()
 
 /// EIO: the file system was shut down, as it is when its device is gone.
 #[test]
+#[ignore = "takes two to four minutes, for EIO may pass; run by .ci/full"]
 fn a_file_system_that_was_shut_down_and_mounted_anew_is_recorded_into_again() {
     let shut_down = |point: &Path| {
         // EXT4_IOC_SHUTDOWN, without a flush of its journal.

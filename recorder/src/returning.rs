@@ -4,6 +4,9 @@
 //! An open file leads to what it was opened on for ever, and keeps its file system from being
 //! unmounted. So after some failures it is closed, and each later try opens the path again. What is
 //! there then counts only if it is this recording, and nobody has written into it meanwhile.
+//!
+//! Not too soon where the disk itself reports errors: on kernels up to 6.1 an open file goes on being
+//! written to after ext4 has given up, and no new one does.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,8 +20,14 @@ use crate::disk::{Disk, FileDisk, PageBuffer};
 use crate::resume::find_superblock;
 use crate::sys;
 
-/// Failures in a row that may be the disk's hiccup; then it is opened anew.
+/// Failures in a row until it is opened anew.
 const PATIENCE: u32 = 3;
+
+/// The same where the last one was EIO, which may pass: two minutes.
+const PATIENCE_EIO: u32 = 8;
+
+/// The disk reports an error.
+const EIO: i32 = 5;
 
 /// Bytes of a partition that are searched for its superblock.
 const SEARCHED: u64 = 4096;
@@ -35,6 +44,8 @@ pub struct Returning {
     superblock: Superblock,
     reopen: Reopen,
     failures: u32,
+    /// Whether the next try opens it anew.
+    is_useless: bool,
     /// Of the tail frames that were given to the disk.
     newest_seq: u64,
 }
@@ -43,7 +54,7 @@ impl Returning {
     /// A disk that is open.
     #[must_use]
     pub fn new(disk: Box<dyn Disk>, superblock: Superblock, reopen: Reopen) -> Self {
-        Self { disk: Some(disk), superblock, reopen, failures: 0, newest_seq: 0 }
+        Self { disk: Some(disk), superblock, reopen, failures: 0, is_useless: false, newest_seq: 0 }
     }
 
     /// A recording that is open, at this path.
@@ -61,22 +72,23 @@ impl Returning {
     }
 
     fn run<T>(&mut self, work: impl FnOnce(&mut dyn Disk) -> io::Result<T>) -> io::Result<T> {
-        if self.failures >= PATIENCE {
+        if std::mem::take(&mut self.is_useless) {
             // First: nobody opens it twice.
             self.disk = None;
         }
         let outcome = match &mut self.disk {
             Some(disk) => work(&mut **disk),
             None => self.open_again().and_then(|mut disk| {
+                self.failures = 0;
                 let outcome = work(&mut *disk);
                 self.disk = Some(disk);
-                // One more failure, and it is looked for again.
-                self.failures = PATIENCE - 1;
                 outcome
             }),
         };
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
             self.failures = self.failures.saturating_add(1);
+            let is_eio = error.raw_os_error() == Some(EIO);
+            self.is_useless = self.failures >= if is_eio { PATIENCE_EIO } else { PATIENCE };
         }
         outcome
     }
@@ -141,14 +153,15 @@ pub(crate) mod tests {
     /// Bytes that several disks may be opened on; `None`: nobody answers.
     type Shared = Arc<Mutex<Option<Vec<u8>>>>;
 
-    /// One opening of them, which ends when they go.
-    struct Opened(Shared, bool);
+    /// One opening of them, which ends when they go, with this errno.
+    struct Opened(Shared, bool, i32);
 
     impl Opened {
         fn with<T>(&mut self, work: impl FnOnce(&mut Vec<u8>) -> T) -> io::Result<T> {
             let mut bytes = self.0.lock().unwrap();
             self.1 |= bytes.is_none();
-            let gone = || io::Error::from_raw_os_error(19);
+            let errno = self.2;
+            let gone = || io::Error::from_raw_os_error(errno);
             bytes.as_mut().filter(|_| !self.1).map(work).ok_or_else(gone)
         }
     }
@@ -189,17 +202,21 @@ pub(crate) mod tests {
         bytes
     }
 
-    fn returning(bytes: &Shared) -> Returning {
+    fn returning(bytes: &Shared, errno: i32) -> Returning {
         let again = bytes.clone();
         let reopen = move || {
-            let disk: Box<dyn Disk> = Box::new(Opened(again.clone(), false));
+            let disk: Box<dyn Disk> = Box::new(Opened(again.clone(), false, errno));
             if again.lock().unwrap().is_some() {
                 Ok(disk)
             } else {
                 Err(io::Error::from_raw_os_error(2))
             }
         };
-        Returning::new(Box::new(Opened(bytes.clone(), false)), superblock(), Box::new(reopen))
+        Returning::new(
+            Box::new(Opened(bytes.clone(), false, errno)),
+            superblock(),
+            Box::new(reopen),
+        )
     }
 
     /// A tail frame's, of the same recording.
@@ -240,7 +257,7 @@ pub(crate) mod tests {
     #[test]
     fn a_card_that_is_put_back_is_written_to_again() {
         let bytes: Shared = Arc::new(Mutex::new(Some(card())));
-        let mut disk = returning(&bytes);
+        let mut disk = returning(&bytes, 19);
         assert_eq!(commit(&mut disk), Ok(()));
         let away = bytes.lock().unwrap().take();
         assert_eq!([(); 5].map(|()| commit(&mut disk)), [19, 19, 19, 2, 2].map(Err));
@@ -254,6 +271,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_open_file_is_kept_longer_where_the_disk_reports_errors() {
+        let bytes: Shared = Arc::new(Mutex::new(Some(card())));
+        let mut disk = returning(&bytes, EIO);
+        let away = bytes.lock().unwrap().take();
+        assert_eq!([(); 1].map(|()| commit(&mut disk)), [Err(EIO)]);
+        *bytes.lock().unwrap() = away;
+        assert_eq!([(); 7].map(|()| commit(&mut disk)), [Err(EIO); 7]);
+        assert_eq!(commit(&mut disk), Ok(()), "opened anew");
+    }
+
+    #[test]
     fn another_card_or_one_that_was_recorded_into_meanwhile_is_left_alone() {
         let mut other = superblock();
         other.recording_id = [8; 16];
@@ -264,7 +292,7 @@ pub(crate) mod tests {
         header.seal(&mut newer[8192..12288]);
         for there in [stranger, newer] {
             let bytes: Shared = Arc::new(Mutex::new(Some(card())));
-            let mut disk = returning(&bytes);
+            let mut disk = returning(&bytes, 19);
             bytes.lock().unwrap().take();
             assert_eq!([(); 3].map(|()| commit(&mut disk)), [Err(19); 3]);
             *bytes.lock().unwrap() = Some(there.clone());
