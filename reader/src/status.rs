@@ -139,42 +139,32 @@ impl Status {
         });
         let process = process(timeline).filter(|_| running);
         let age_s = process.as_ref().map_or(u64::MAX, |process| process.age_s);
-        Some(
-            Self {
-                size_bytes: timeline.recover.recording().len(),
-                running,
-                process,
-                boot: timeline.boots.get(boot)?.ordinal,
-                interval_ms: last.interval_ns / 1_000_000,
-                newest_age_s,
-                at_most_lost_s: bound_s.map(|bound| bound.max(newest_age_s.unwrap_or(0))),
-                // A recorder that has just begun has none that was due.
-                overdue_s: late_s.filter(|late| running && *late > GRACE_S && *late < age_s),
-                kept_s,
-                kept_later_s: later(scan, timeline, kept_s),
-                measured_s: rates.measured_s,
-                ours_per_day: rates.bytes_per_day,
-                device_per_day: device,
-                budget_percent: last.budget_kib().map(|kib| u64::from(kib) * 100 / BUDGET_KIB),
-                own: OWN
-                    .iter()
-                    .filter_map(|(series, name)| {
-                        let scale = if *series == 13 { 4096 } else { 1 };
-                        Some((*name, last.machine(*series)?.saturating_mul(scale)))
-                    })
-                    .collect(),
-                lost_sources: lost::sources(timeline, (boot, run)),
-                facts,
-            }
-            .without_what_is_absent(),
-        )
-    }
-
-    /// What the run facts call absent is told there, with a better remedy.
-    fn without_what_is_absent(mut self) -> Self {
-        let has_pressure = !self.absent().any(|name| name == "pressure");
-        self.lost_sources.retain(|lost| has_pressure || !lost.is_pressure());
-        self
+        Some(Self {
+            size_bytes: timeline.recover.recording().len(),
+            running,
+            process,
+            boot: timeline.boots.get(boot)?.ordinal,
+            interval_ms: last.interval_ns / 1_000_000,
+            newest_age_s,
+            at_most_lost_s: bound_s.map(|bound| bound.max(newest_age_s.unwrap_or(0))),
+            // A recorder that has just begun has none that was due.
+            overdue_s: late_s.filter(|late| running && *late > GRACE_S && *late < age_s),
+            kept_s,
+            kept_later_s: later(scan, timeline, kept_s),
+            measured_s: rates.measured_s,
+            ours_per_day: rates.bytes_per_day,
+            device_per_day: device,
+            budget_percent: last.budget_kib().map(|kib| u64::from(kib) * 100 / BUDGET_KIB),
+            own: OWN
+                .iter()
+                .filter_map(|(series, name)| {
+                    let scale = if *series == 13 { 4096 } else { 1 };
+                    Some((*name, last.machine(*series)?.saturating_mul(scale)))
+                })
+                .collect(),
+            lost_sources: lost::sources(timeline, (boot, run), facts.as_ref()),
+            facts,
+        })
     }
 
     /// What cannot be measured there.
