@@ -26,14 +26,14 @@ give() { mount --bind "$1" "$2" || exit 77; }
 "#;
 
 /// Records, and reads what was recorded.
-const RECORD: &str = r#"
+const RECORD: &str = r"
 cd /mnt
 ./flightrecd create r.frec --size 1MiB --force >/dev/null 2>&1 || exit 1
 ./flightrecd run --recording /mnt/r.frec --interval 100ms --commit 500ms --for 2s 2>log || { cat log; exit 1; }
 ./flightrec status --json r.frec | tr -d '\n'; echo
 ./flightrec dump --format jsonl r.frec | wc -l
 ./flightrec status r.frec
-"#;
+";
 
 /// A setting, and what it takes away.
 #[derive(Clone, Copy, Default)]
@@ -308,7 +308,7 @@ fn a_kernel_without_the_memory_controller() {
 fn a_container() {
     Setting {
         namespaces: &["--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--cgroup"],
-        prepare: r#"
+        prepare: r"
             root=/mnt/root; mkdir $root && mount --bind $root $root; mkdir -p $root/usr $root/proc $root/sys $root/dev $root/tmp $root/mnt $root/etc
             for name in bin sbin lib lib32 lib64; do
                 if [ -L /$name ]; then cp -a /$name $root/$name
@@ -317,7 +317,7 @@ fn a_container() {
             give /usr $root/usr
             mount -t proc proc $root/proc && mount -t sysfs -o ro sysfs $root/sys || exit 77
             for of in null zero urandom; do : >$root/dev/$of; give /dev/$of $root/dev/$of; done
-            cp /mnt/flightrec* $root/mnt/; mkdir $root/mnt/run; ulimit -l 64"#,
+            cp /mnt/flightrec* $root/mnt/; mkdir $root/mnt/run; ulimit -l 64",
         // Process 1 has the rights that all of a container have.
         by: "exec setpriv --bounding-set=-ipc_lock,-sys_resource,-sys_nice,-sys_ptrace,-syslog,-sys_admin \
              chroot /mnt/root",

@@ -147,7 +147,7 @@ impl Status {
         let minute_before = timeline.first_in_run((boot, run), from, |_| true);
         let process = process(timeline).filter(|_| running);
         let age_s = process.as_ref().map_or(u64::MAX, |process| process.age_s);
-        let status = Self {
+        Some(Self {
             size_bytes: timeline.recover.recording().len(),
             running,
             process,
@@ -170,18 +170,10 @@ impl Status {
                     Some((*name, last.machine(*series)?.saturating_mul(scale)))
                 })
                 .collect(),
-            lost_sources: lost::sources(timeline, (boot, run)),
+            lost_sources: lost::sources(timeline, (boot, run), facts.as_ref()),
             mirror: facts.as_ref().and_then(|facts| Mirror::of(facts, now_ms)),
             facts,
-        };
-        Some(status.without_what_is_absent())
-    }
-
-    /// What the run facts call absent is told there, with a better remedy.
-    fn without_what_is_absent(mut self) -> Self {
-        let has_pressure = !self.absent().any(|name| name == "pressure");
-        self.lost_sources.retain(|lost| has_pressure || !lost.is_pressure());
-        self
+        })
     }
 
     /// What cannot be measured there.

@@ -18,7 +18,7 @@ use crate::words::kept::Choice;
 mod groups;
 mod units;
 
-use groups::{Groups, Span};
+use groups::Groups;
 use units::Units;
 
 /// What a frame is to hold.
@@ -223,7 +223,7 @@ impl Encoder {
                 entity += 1;
                 entity
             };
-            let spans = self.groups.spans_of(group).map(Span::samples);
+            let spans = self.groups.spans_of(group).map(|span| span.samples());
             write_group(&mut out, number, &spans, count, &numbers);
         }
         for &index in &self.order {

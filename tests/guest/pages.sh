@@ -56,7 +56,7 @@ for package in "$FLIGHTREC_GUEST_DEBS"/*.deb; do dpkg-deb -x "$package" root; do
 release=$(ls root/lib/modules)
 
 mkdir -p initrd/bin initrd/modules initrd/proc initrd/sys initrd/dev disk
-cp "$(find root -name busybox -type f | head -n 1)" initrd/bin/busybox
+cp "$(find root -path '*bin/busybox' | head -n 1)" initrd/bin/busybox
 cp "$arm64_bin/flightrecd" "$arm64_bin/flightrecd-core" initrd/bin/
 cp "$here/pages-init.sh" initrd/init
 chmod +x initrd/init
@@ -70,7 +70,7 @@ done
 (cd initrd && find . | cpio -o -H newc 2>/dev/null | gzip -1) >initrd.gz
 truncate -s 64M disk.img
 mke2fs -q -F -t ext4 -b 4096 -d disk disk.img
-timeout 600 qemu-system-aarch64 -machine virt -accel tcg,thread=multi -cpu cortex-a72 -smp 2 -m 512 -display none -monitor none \
+timeout 300 qemu-system-aarch64 -machine virt -accel tcg,thread=multi -cpu cortex-a76 -smp 2 -m 512 -display none -monitor none \
     -no-reboot -serial stdio -kernel "$(echo root/boot/vmlinuz-*)" -initrd initrd.gz \
     -drive file=disk.img,format=raw,if=none,id=card -device virtio-blk-pci,drive=card \
     -append "console=ttyAMA0 loglevel=4 panic=-1" </dev/null >"$kept/console" 2>&1 || true
@@ -98,9 +98,9 @@ own = next(process for process in top["processes"] if process["pid"] == hog)
 print(f'a process with {hog_kib} KiB, told {own["memory_bytes"] // 1024}')
 assert told["page_kib"] == "16" and told["exit"] == "0", told
 assert len(samples) > 100
-# Not taken at the same moment.
-assert abs(status["recorder"]["rss_bytes"] / 1024 - int(told["VmRSS"])) <= 256, (status, told)
-assert abs(own["memory_bytes"] / 1024 - hog_kib) <= 256, (own, told)
+# Not taken at the same moment, and `stat` leaves out what each processor has not handed in yet, up to 32 pages.
+assert abs(status["recorder"]["rss_bytes"] / 1024 - int(told["VmRSS"])) <= 1024, (status, told)
+assert abs(own["memory_bytes"] / 1024 - hog_kib) <= 1024, (own, told)
 assert int(told["VmLck"]) >= int(told["VmRSS"]) - 256, told
 assert status["missing"] == [] and status["lost_sources"] == [], status
 # O_DIRECT (octal 0200000 on arm64) on the recording.

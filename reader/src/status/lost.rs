@@ -1,6 +1,7 @@
 //! Sources that stopped answering in a run, or never did: which, why, and what would help.
 
 use flightrec_format::event::EventKind;
+use flightrec_format::facts::RunFacts;
 use flightrec_format::place::Area;
 
 use crate::merge::Merge;
@@ -10,6 +11,9 @@ use crate::timeline::Timeline;
 /// Slots of the newest run's history that are searched for sources that were lost: three hours of
 /// a busy machine. What was lost earlier is told by `dump`, which takes its time.
 const SEARCHED_SLOTS: u64 = 384;
+
+/// Files of the kernel that are there or not by a switch of its own.
+const PRESSURE: &str = "/proc/pressure/";
 
 /// A source that does not answer any more.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,11 +36,6 @@ const JOURNAL_REMEDIES: [(&str, &str); 5] = [
 ];
 
 impl Lost {
-    /// Whether it is a file of the kernel that is there or not by a switch.
-    pub(super) fn is_pressure(&self) -> bool {
-        self.source.starts_with("/proc/pressure/")
-    }
-
     /// What is lost, in words.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -66,8 +65,13 @@ impl Lost {
     }
 }
 
-/// Those of a run, in the order in which they were lost.
-pub(super) fn sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> {
+/// Those of a run, in the order in which they were lost; without those that its facts call absent,
+/// where there is a better remedy.
+pub(super) fn sources(
+    timeline: &mut Timeline,
+    at: (usize, usize),
+    facts: Option<&RunFacts>,
+) -> Vec<Lost> {
     let mut lost: Vec<Lost> = Vec::new();
     let frames = timeline.run(at.0, at.1).map(|run| run.frames.as_slice()).unwrap_or_default();
     let history = frames.iter().filter(|frame| frame.area == Area::History);
@@ -103,6 +107,10 @@ pub(super) fn sources(timeline: &mut Timeline, at: (usize, usize)) -> Vec<Lost> 
             let from_start = start_tick == Some(told.event.tick);
             lost.push(Lost { source: source.to_owned(), reason, from_start });
         }
+    }
+    let absent = facts.and_then(|facts| facts.get("absent")).unwrap_or_default();
+    if absent.split(", ").any(|name| name == "pressure") {
+        lost.retain(|lost| !lost.source.starts_with(PRESSURE));
     }
     lost
 }

@@ -47,11 +47,11 @@ fn short(number: usize) -> u16 {
 
 impl Span {
     /// Its samples.
-    pub(super) fn samples(&self) -> Range<usize> {
+    pub(super) fn samples(self) -> Range<usize> {
         usize::from(self.first)..usize::from(self.end)
     }
 
-    fn next(&self) -> Option<usize> {
+    fn next(self) -> Option<usize> {
         (self.next != LAST).then_some(usize::from(self.next))
     }
 }

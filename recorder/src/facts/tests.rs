@@ -191,7 +191,7 @@ fn a_machine_whose_number_is_refused_is_nobody() {
     assert_ne!(identity(root.path()), [0; 16]);
     let serial = root.path().join(SERIALS[1]);
     put(root.path(), SERIALS[1], b"S7\n");
-    fs::set_permissions(&serial, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&serial, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&serial).is_ok() {
         return println!("skipped: nothing is refused to root");
     }
