@@ -1,6 +1,7 @@
 //! Disks that fail for an hour, and heal: sampling goes on, tries are far apart, and the trouble is
 //! data. On the simulated disk; and real file systems that gave up, for root.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -189,7 +190,12 @@ fn survives(break_it: impl FnOnce(&Path) -> Result<(), String>, errno: i32) {
     assert!(errors.iter().any(|event| event["args"]["errno"] == errno), "{errors:?}");
     assert_eq!(recovered.causes(), [""; 0], "what was sampled meanwhile is there too");
     let ticks: Vec<u64> = recovered.samples.keys().map(|(_, tick)| *tick).collect();
-    println!("errno {errno}: {} samples without a gap, {} acknowledged", ticks.len(), acked());
+    let log = fs::read_to_string(&ack_log).unwrap();
+    let told: BTreeSet<u64> =
+        log.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    let lost: Vec<&u64> = told.iter().filter(|tick| !ticks.contains(tick)).collect();
+    assert_eq!(lost, [&0; 0], "what was acknowledged is there");
+    println!("errno {errno}: {} samples without a gap, {} acknowledged", ticks.len(), told.len());
 }
 
 /// EROFS: ext4 found an error, as it does on a dying card, and turned read-only.
