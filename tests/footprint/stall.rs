@@ -26,6 +26,10 @@ use flightrec_recorder::writer::{Opener, Writer};
 
 use super::{ALLOCATIONS, COUNTING, TURN};
 
+/// The harness and the tests beside are of the same process, and may touch some pages meanwhile. Three
+/// bytes a sample would be more.
+const OTHERS_KIB: u64 = 64;
+
 const SECOND_NS: u64 = 1_000_000_000;
 const STALL_S: u64 = 8 * 3600;
 /// Ticks that are as usual, and take some real time for the writer's sake.
@@ -227,7 +231,7 @@ fn eight_hours_of_a_stuck_disk_take_no_memory() {
     let [before, after] = clock.resident_kib.each_ref().map(|kib| kib.load(Relaxed));
     println!("{before} KiB resident as it began, {after} KiB after {STALL_S} s");
     match locked {
-        Ok(_) => assert!(after <= before, "{before} KiB became {after} KiB"),
+        Ok(_) => assert!(after <= before + OTHERS_KIB, "{before} KiB became {after} KiB"),
         Err(error) => println!("skipped: what was not touched yet is not there: {error}"),
     }
 }
